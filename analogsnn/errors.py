@@ -1,0 +1,51 @@
+"""The errors that a user of analogsnn meets.
+
+Every message is one sentence of what and where, why, and what to do; the command line prints it without a
+traceback (exit status 2 for bad input, 1 for a network that does not fit, 3 for a run that failed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AnalogSNNError(Exception):
+    """Base of all errors that analogsnn raises on purpose."""
+
+
+class InputError(AnalogSNNError):
+    """A file, an option or an argument that cannot be used; the message names it and says what would do."""
+
+
+class SimulationError(AnalogSNNError):
+    """A run that started and could not be finished truthfully (overflow, not a number, a tool that failed)."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One limit of a chip that a network breaks.
+
+    **Fields**
+
+    - `resource`: the limit's name in the chip description, such as `cam_words`.
+    - `needed`, `available`: counts, or SI values for currents and times.
+    - `who`: the logical objects that contribute, largest first.
+    - `hint`: the smallest change that would fit.
+    """
+
+    resource: str
+    needed: float
+    available: float
+    who: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}: needs {self.needed:.4g}, available {self.available:.4g} ({self.who}); {self.hint}"
+
+
+class DoesNotFitError(AnalogSNNError):
+    """A network that breaks limits of the chip; `misfits` holds every one of them, not only the first."""
+
+    def __init__(self, misfits: list[Misfit]):
+        self.misfits = misfits
+        super().__init__("The network does not fit the chip:\n" + "\n".join(f"  {m}" for m in misfits))

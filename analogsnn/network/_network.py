@@ -1,0 +1,238 @@
+"""A network as plain data: populations and inputs, joined by connections of physical weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError
+from ..models import Physics
+
+SYNAPSE_TYPES = ("AMPA", "NMDA", "GABA_A", "GABA_B")
+DELAYS = ("none", "precise", "mismatched")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """Spike-frequency adaptation: a DPI driven by the neuron's own spikes, sunk from its membrane.
+
+    `tau` (s), `weight` (A), `gain` (I_g/I_tau of the adaptation DPI), `pulse` (s, one per spike).
+    """
+
+    tau: float = 0.1
+    weight: float = 1e-9
+    gain: float = 1.0
+    pulse: float = 10e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neuron:
+    """A DPI adaptive-exponential neuron as its user asks for it.
+
+    - `tau`: membrane time constant (s).
+    - `gain`: I_g/I_tau of the input DPI.
+    - `refractory`: refractory period (s).
+    - `threshold`: membrane current of a spike (A).
+    - `dc`: constant input current (A); 0 switches it off.
+    - `adaptation`: or None.
+    - `nmda_gate`: membrane current at which half of the NMDA current passes (A); None leaves the gate open.
+    """
+
+    tau: float = 20e-3
+    gain: float = 4.0
+    refractory: float = 2e-3
+    threshold: float = 10e-9
+    dc: float = 0.0
+    adaptation: Adaptation | None = None
+    nmda_gate: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synapse:
+    """The DPI that all synapses of one type of one neuron share: `tau` (s) and `gain` (I_g/I_tau)."""
+
+    tau: float = 10e-3
+    gain: float = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """`size` equal neurons with the DPIs of their dendrites.
+
+    - `synapses`: by type; a type that is not named has `Synapse()`.
+    - `pulse`: width of the pulse that one incoming event gives (s).
+    - `rate`: expected rate (Hz), for traffic estimates; optional.
+    """
+
+    name: str
+    size: int
+    neuron: Neuron = field(default_factory=Neuron)
+    synapses: Mapping[str, Synapse] = field(default_factory=dict)
+    pulse: float = 10e-6
+    rate: float | None = None
+
+    def synapse(self, kind: str) -> Synapse:
+        """The DPI of one type."""
+        return self.synapses.get(kind, Synapse())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """`size` event channels from outside the chip."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Synapses of one type from one population or input to one population.
+
+    - `pairs`: int array [synapse, 2] of (source index, target index); a pair that stands twice is two synapses.
+    - `weight`: weight current (A), one for all or float array [synapse].
+    - `delay`: "none", "precise" or "mismatched", the chip's delay classes.
+    """
+
+    source: str
+    target: str
+    synapse: str
+    pairs: np.ndarray
+    weight: np.ndarray
+    delay: str = "none"
+
+    def __post_init__(self) -> None:
+        pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
+        object.__setattr__(self, "pairs", pairs)
+        object.__setattr__(
+            self, "weight", np.broadcast_to(np.asarray(self.weight, float), (len(pairs),)).copy()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Populations, inputs and connections, and the physics that turns times into currents.
+
+    Built once, checked once: every problem of a network raises `InputError` here, with the names involved.
+    """
+
+    populations: tuple[Population, ...]
+    inputs: tuple[Input, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    physics: Physics = field(default_factory=Physics)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "populations", tuple(self.populations))
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "connections", tuple(self.connections))
+        problems = list(_problems(self))
+        if problems:
+            raise InputError("\n".join(problems))
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return sum(p.size for p in self.populations)
+
+    @property
+    def synapse_count(self) -> int:
+        """Number of synapses."""
+        return sum(len(c.pairs) for c in self.connections)
+
+    def population(self, name: str) -> Population:
+        """One population by its name."""
+        return next(p for p in self.populations if p.name == name)
+
+    def offsets(self) -> dict[str, int]:
+        """Index of the first neuron of each population when all stand in one row."""
+        starts = np.cumsum([0, *(p.size for p in self.populations)])
+        return {p.name: int(s) for p, s in zip(self.populations, starts, strict=False)}
+
+    def input_offsets(self) -> dict[str, int]:
+        """Index of the first channel of each input when all stand in one row."""
+        starts = np.cumsum([0, *(i.size for i in self.inputs)])
+        return {i.name: int(s) for i, s in zip(self.inputs, starts, strict=False)}
+
+
+def all_to_all(n_source: int, n_target: int, *, self_connections: bool = True) -> np.ndarray:
+    """Every source to every target: int array [synapse, 2]."""
+    source, target = np.meshgrid(np.arange(n_source), np.arange(n_target), indexing="ij")
+    pairs = np.stack([source.ravel(), target.ravel()], axis=1)
+    return pairs if self_connections else pairs[pairs[:, 0] != pairs[:, 1]]
+
+
+def one_to_one(n: int) -> np.ndarray:
+    """Source i to target i: int array [synapse, 2]."""
+    return np.stack([np.arange(n)] * 2, axis=1)
+
+
+def connect(
+    source: str, target: str, synapse: str, pairs: ArrayLike, weight: ArrayLike, delay: str = "none"
+) -> Connection:
+    """A `Connection` in one line."""
+    return Connection(
+        source=source,
+        target=target,
+        synapse=synapse,
+        pairs=np.asarray(pairs),
+        weight=np.asarray(weight),
+        delay=delay,
+    )
+
+
+def _problems(network: Network):
+    sizes: dict[str, int] = {}
+    for thing in (*network.populations, *network.inputs):
+        if thing.name in sizes:
+            yield f"The name '{thing.name}' stands twice; give every population and input a name of its own."
+        if thing.size < 1:
+            yield f"'{thing.name}' has size {thing.size}; it needs at least one member."
+        sizes[thing.name] = thing.size
+    for p in network.populations:
+        yield from _bad_numbers(p)
+        for kind in p.synapses:
+            if kind not in SYNAPSE_TYPES:
+                yield f"Population '{p.name}' sets synapse type '{kind}'; there are {', '.join(SYNAPSE_TYPES)}."
+    names = {p.name for p in network.populations}
+    for c in network.connections:
+        where = f"The connection '{c.source}'→'{c.target}'"
+        for end, known in ((c.source, sizes), (c.target, names)):
+            if end not in known:
+                yield f"{where} names '{end}', which is not there; known: {', '.join(sorted(known))}."
+        if c.synapse not in SYNAPSE_TYPES:
+            yield f"{where} has synapse type '{c.synapse}'; there are {', '.join(SYNAPSE_TYPES)}."
+        if c.delay not in DELAYS:
+            yield f"{where} has delay '{c.delay}'; there are {', '.join(DELAYS)}."
+        if not np.all(np.isfinite(c.weight)) or np.any(c.weight <= 0):
+            yield f"{where} has a weight that is not a positive finite current (A); inhibition is a synapse type, not a sign."
+        if c.source in sizes and c.target in names and len(c.pairs):
+            low, high = c.pairs.min(axis=0), c.pairs.max(axis=0)
+            if low.min() < 0 or high[0] >= sizes[c.source] or high[1] >= sizes[c.target]:
+                yield (
+                    f"{where} has pairs up to {high.tolist()} (from {low.tolist()}), but the sizes are "
+                    f"{sizes[c.source]} and {sizes[c.target]}."
+                )
+
+
+def _bad_numbers(p: Population):
+    n = p.neuron
+    positive = {
+        "tau": n.tau,
+        "gain": n.gain,
+        "refractory": n.refractory,
+        "threshold": n.threshold,
+        "pulse": p.pulse,
+    }
+    for kind, s in p.synapses.items():
+        positive |= {f"{kind} tau": s.tau, f"{kind} gain": s.gain}
+    if n.adaptation is not None:
+        positive |= {f"adaptation {k}": v for k, v in vars(n.adaptation).items()}
+    if n.nmda_gate is not None:
+        positive["nmda_gate"] = n.nmda_gate
+    for key, value in positive.items():
+        if not np.isfinite(value) or value <= 0:
+            yield f"Population '{p.name}' has {key} = {value!r}; it must be positive and finite (SI units)."
+    if not np.isfinite(n.dc) or n.dc < 0:
+        yield f"Population '{p.name}' has dc = {n.dc!r} A; it must be finite and not negative."

@@ -30,14 +30,10 @@ def parse_quantity(value: float | int | str, unit: str, what: str = "value") -> 
     if isinstance(value, str):
         match = _QUANTITY.match(value)
         if match is None:
-            raise InputError(
-                f"{what} is '{value}', not a quantity; give a number and a unit such as '20 p{unit}'."
-            )
+            raise InputError(f"{what} is '{value}', not a quantity; give a number and a unit such as '20 p{unit}'.")
         number, suffix = float(match[1]), match[2]
         if suffix and not (suffix.endswith(unit) and suffix[: -len(unit)] in _PREFIX):
-            raise InputError(
-                f"{what} is '{value}', but its unit must be {unit} with an SI prefix, as in '20 p{unit}'."
-            )
+            raise InputError(f"{what} is '{value}', but its unit must be {unit} with an SI prefix, as in '20 p{unit}'.")
         number *= _PREFIX[suffix[: -len(unit)]] if suffix else 1.0
     else:
         number = float(value)

@@ -106,9 +106,7 @@ class Connection:
     def __post_init__(self) -> None:
         pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
         object.__setattr__(self, "pairs", pairs)
-        object.__setattr__(
-            self, "weight", np.broadcast_to(np.asarray(self.weight, float), (len(pairs),)).copy()
-        )
+        object.__setattr__(self, "weight", np.broadcast_to(np.asarray(self.weight, float), (len(pairs),)).copy())
 
 
 @dataclass(frozen=True, kw_only=True)

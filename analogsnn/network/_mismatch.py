@@ -1,0 +1,40 @@
+"""Device mismatch of one chip: a log-normal factor for every current of every device."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    r"""The mismatch of one chip. In weak inversion a threshold spread makes currents log-normal.
+
+    Every current is multiplied by $e^{\sigma g - \sigma^2/2}$ with $g$ standard normal and
+    $\sigma^2 = \ln(1 + cv^2)$: mean 1, coefficient of variation `cv`, never negative. Draws are independent between
+    devices and between the parameters of a device.
+
+    - `cv`: coefficient of variation; 0 for an ideal chip.
+    - `seed`, `chip`: address of the draw. Equal addresses give equal draws on every machine, and a device keeps its
+      draw when other populations or parameters are added, because the parameter's name is part of the address.
+    """
+
+    cv: float = 0.0
+    seed: int = 0
+    chip: int = 0
+
+    def draw(self, name: str, size: int) -> np.ndarray:
+        """Factors of `size` devices for the parameter `name`: float64 [size], mean 1."""
+        if self.cv == 0.0:
+            return np.ones(size)
+        sigma = np.sqrt(np.log1p(self.cv**2))
+        address = [self.seed, self.chip, zlib.crc32(name.encode())]
+        normal = np.random.Generator(np.random.Philox(np.random.SeedSequence(address))).standard_normal(size)
+        return np.exp(sigma * normal - 0.5 * sigma**2)
+
+
+def chips(count: int, cv: float, seed: int) -> list[Mismatch]:
+    """`count` chips of one production run."""
+    return [Mismatch(cv, seed, chip) for chip in range(count)]

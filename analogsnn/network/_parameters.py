@@ -1,0 +1,202 @@
+"""Networks → arrays: the currents of every device, with mismatch, in the layout that the simulation steps through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..models import ExponentFeedback, SigmoidFeedback
+from ._mismatch import Mismatch
+from ._network import SYNAPSE_TYPES, Network
+
+# Currents are kept in picoampere inside the simulation: 1e-12 A and its products stay far from float32's limits.
+PA = 1e12
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """The devices of `L` chips that run side by side, one lane each; all arrays float32, currents in pA.
+
+    `S` sources are the neurons, then the input channels; `D` DPIs a neuron are the synapse types in use, then the
+    adaptation when any neuron has it. One DPI of one neuron of one lane has the flat index
+    `(lane · D + dpi) · N + neuron`; the index after the last is a sink for padding.
+
+    - `names`: the DPI's names, `D` of `SYNAPSE_TYPES` and `"AHP"`.
+    - `i_leak`, `i_gain`, `i_dc`, `u_spike`, `u_reset`: [L, N]; the last two are ln(I/pA). `t_ref`: [L, N] s.
+    - `slew`: κ/(C_mem U_T) in 1/(pA s). `decay`: [L·D·N] 1/s. `dpi_gain`: [L·D·N] I_g in pA.
+    - `nmda_gate`: [L, N] gate current in pA, 0 where the gate is open.
+    - `targets`: int32 [L·S, F] flat DPI index; `charge`: [L·S, F], the dimensionless pulse I_w t_p κ/(C U_T).
+    - `feedback`: (kind, constants), see `Physics.feedback`.
+    """
+
+    lanes: int
+    neurons: int
+    sources: int
+    names: tuple[str, ...]
+    i_leak: np.ndarray
+    i_gain: np.ndarray
+    i_dc: np.ndarray
+    u_spike: np.ndarray
+    u_reset: np.ndarray
+    t_ref: np.ndarray
+    slew: float
+    i0: float
+    decay: np.ndarray
+    dpi_gain: np.ndarray
+    nmda_gate: np.ndarray
+    targets: np.ndarray
+    charge: np.ndarray
+    feedback: tuple[str, tuple[float, ...]]
+
+
+def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> Lanes:
+    """The devices of one network on several chips, or of one network a chip.
+
+    **Arguments**
+
+    - `networks`: one for all lanes, or one a lane; they may differ in numbers and connections, not in populations.
+    - `chips`: the mismatch of each lane.
+
+    **Raises** `InputError` when populations, inputs or physics differ between lanes.
+    """
+    nets = [networks] * len(chips) if isinstance(networks, Network) else list(networks)
+    if not chips or len(nets) != len(chips):
+        raise InputError(f"{len(nets)} networks for {len(chips)} chips; give one network, or as many as chips.")
+    first = nets[0]
+    shape = [(p.name, p.size) for p in (*first.populations, *first.inputs)]
+    for other in nets[1:]:
+        if [(p.name, p.size) for p in (*other.populations, *other.inputs)] != shape or other.physics != first.physics:
+            raise InputError("Networks that run side by side must have the same populations, inputs and physics.")
+    used = [k for k in SYNAPSE_TYPES if any(c.synapse == k and len(c.pairs) for n in nets for c in n.connections)]
+    adapts = any(p.neuron.adaptation is not None for n in nets for p in n.populations)
+    names = (*used, "AHP") if adapts else tuple(used)
+    rows = [_lane(net, chip, names) for net, chip in zip(nets, chips, strict=True)]
+    n, d = first.size, len(names)
+    sources = n + sum(i.size for i in first.inputs)
+    width = max([1, *(len(t) for row in rows for t, _ in row["fan_out"])])
+    targets = np.full((len(rows) * sources, width), len(rows) * d * n, np.int32)
+    charge = np.zeros((len(rows) * sources, width), np.float32)
+    for lane, row in enumerate(rows):
+        for source, (t, q) in enumerate(row["fan_out"]):
+            targets[lane * sources + source, : len(t)] = lane * d * n + t
+            charge[lane * sources + source, : len(t)] = q
+
+    def stack(key: str) -> np.ndarray:
+        return np.stack([row[key] for row in rows]).astype(np.float32)
+
+    physics = first.physics
+    return Lanes(
+        lanes=len(rows), neurons=n, sources=sources, names=names,
+        i_leak=stack("i_leak"), i_gain=stack("i_gain"), i_dc=stack("i_dc"),
+        u_spike=stack("u_spike"), u_reset=stack("u_reset"), t_ref=stack("t_ref"),
+        slew=physics.kappa / (physics.c["mem"] * physics.ut) / PA, i0=physics.i0 * PA,
+        decay=stack("decay").ravel(), dpi_gain=stack("dpi_gain").ravel(), nmda_gate=stack("nmda_gate"),
+        targets=targets, charge=charge, feedback=_feedback(first),
+    )  # fmt: skip
+
+
+def _feedback(network: Network) -> tuple[str, tuple[float, ...]]:
+    law, kappa, i0 = network.physics.feedback, network.physics.kappa, network.physics.i0 * PA
+    if law is None:
+        return "none", ()
+    if isinstance(law, ExponentFeedback):
+        return "exponent", (kappa / (kappa + 1.0), float(np.log(i0)) / (kappa + 1.0))
+    assert isinstance(law, SigmoidFeedback)
+    return "sigmoid", (law.gain * PA, law.threshold * PA, law.norm * PA)
+
+
+def _lane(net: Network, chip: Mismatch, names: tuple[str, ...]) -> dict:
+    """One lane's arrays, [N] and [D, N], and the fan-out of every source: (DPI index, charge), sorted and merged."""
+    physics, n, d = net.physics, net.size, len(names)
+    role = {name: ("ahp" if name == "AHP" else name) for name in names}
+
+    def per_neuron(value) -> np.ndarray:
+        return np.concatenate([np.full(p.size, value(p), float) for p in net.populations])
+
+    i_leak = per_neuron(lambda p: physics.leak_current(p.neuron.tau, "mem"))
+    i_ref = per_neuron(lambda p: physics.discharge_current(p.neuron.refractory, "ref"))
+    row: dict = {
+        "i_leak": i_leak * chip.draw("i_leak", n) * PA,
+        "i_gain": i_leak * per_neuron(lambda p: p.neuron.gain) * chip.draw("i_gain", n) * PA,
+        "i_dc": per_neuron(lambda p: p.neuron.dc) * chip.draw("i_dc", n) * PA,
+        "u_spike": np.log(per_neuron(lambda p: p.neuron.threshold) * chip.draw("i_spike", n) * PA),
+        "u_reset": np.full(n, np.log(physics.reset * PA)),
+        "t_ref": physics.discharge_time(i_ref * chip.draw("i_ref", n), "ref"),
+        "nmda_gate": per_neuron(lambda p: p.neuron.nmda_gate or 0.0) * chip.draw("nmda_gate", n) * PA,
+    }
+    decay, gain = np.empty((d, n)), np.empty((d, n))
+    for k, name in enumerate(names):
+        dpi = [(p.neuron.adaptation or _NO_ADAPTATION) if name == "AHP" else p.synapse(name) for p in net.populations]
+        sizes = [p.size for p in net.populations]
+        i_tau = np.repeat([physics.leak_current(s.tau, role[name]) for s in dpi], sizes)
+        i_gain = i_tau * np.repeat([s.gain for s in dpi], sizes) * chip.draw(f"{name}.i_gain", n)
+        i_tau = i_tau * chip.draw(f"{name}.i_tau", n)
+        decay[k] = 1.0 / physics.time_constant(i_tau, role[name])  # type: ignore[arg-type]
+        gain[k] = i_gain * PA
+    row["decay"], row["dpi_gain"] = decay, gain
+    row["fan_out"] = _fan_out(net, chip, names)
+    return row
+
+
+def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    physics, n = net.physics, net.size
+    offsets = net.offsets()
+    starts = {**offsets, **{k: n + v for k, v in net.input_offsets().items()}}
+    sources, targets, charges = [], [], []
+    for (source, target, kind), (pairs, weight) in _by_projection(net).items():
+        post = net.population(target)
+        # One pulse extender a neuron, one weight transistor a synapse.
+        pulse = physics.discharge_current(post.pulse, "pulse") * chip.draw(f"{target}.pulse", post.size)
+        width = physics.discharge_time(pulse, "pulse")[pairs[:, 1]]
+        current = weight * chip.draw(f"{source}>{target}.{kind}.weight", len(pairs))
+        sources.append(starts[source] + pairs[:, 0])
+        targets.append(names.index(kind) * n + offsets[target] + pairs[:, 1])
+        charges.append(current * width * physics.kappa / (physics.c[kind] * physics.ut))
+    if "AHP" in names:
+        draw = chip.draw("AHP.weight", n)
+        for p in net.populations:
+            if p.neuron.adaptation is not None:
+                own = offsets[p.name] + np.arange(p.size)
+                a = p.neuron.adaptation
+                sources.append(own)
+                targets.append(names.index("AHP") * n + own)
+                charges.append(a.weight * draw[own] * a.pulse * physics.kappa / (physics.c["ahp"] * physics.ut))
+    total = n + sum(i.size for i in net.inputs)
+    if not sources:
+        return [(np.empty(0, int), np.empty(0))] * total
+    s, t, q = (np.concatenate(x) for x in (sources, targets, charges))
+    # Equal pulses of one source into one DPI add exactly (see `_simulate`), so they share an entry.
+    key = s * (len(names) * n) + t
+    unique, inverse = np.unique(key, return_inverse=True)
+    merged = np.bincount(inverse, weights=q)
+    owner, target = np.divmod(unique, len(names) * n)
+    cuts = np.searchsorted(owner, np.arange(1, total))
+    return list(zip(np.split(target, cuts), np.split(merged, cuts), strict=True))
+
+
+def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]:
+    """All synapses of (source, target, type) in an order that depends on who is joined only, not on weights.
+
+    Mismatch is drawn in this order, so a synapse keeps its draw when weights change and after compile and decode.
+    """
+    groups: dict[tuple[str, str, str], list] = {}
+    for c in net.connections:
+        if len(c.pairs):
+            groups.setdefault((c.source, c.target, c.synapse), []).append(c)
+    result = {}
+    for key, members in groups.items():
+        pairs = np.concatenate([c.pairs for c in members])
+        weight = np.concatenate([c.weight for c in members])
+        order = np.lexsort((pairs[:, 0], pairs[:, 1]))
+        result[key] = pairs[order], weight[order]
+    return result
+
+
+class _NoAdaptation:
+    tau, gain = 0.1, 1.0
+
+
+_NO_ADAPTATION = _NoAdaptation()

@@ -94,8 +94,12 @@ class FixedQuantities(Section):
     gain: Positive | None = None
     refractory: Second | None = None
     threshold: Ampere | None = None
+    dc: Ampere | None = None
+    adaptation_tau: Second | None = None
     adaptation_gain: Positive | None = None
+    adaptation_weight: Ampere | None = None
     adaptation_pulse: Second | None = None
+    nmda_gate: Ampere | None = None
     pulse: Second | None = None
 
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import AnalogSNNError, DoesNotFitError, InputError, Misfit
+from ..errors import AnalogSNNError, DoesNotFitError, InputError
 from ..models import Physics
 from ..network import DELAYS, SYNAPSE_TYPES, Connection, Network
 from ._biases import BiasCode
 from ._chip import Chip, load_chip
-from ._configuration import Configuration
+from ._configuration import Codes, Configuration
 from ._core_weights import CoreWeights, check_range, weigh
 from ._decode import decode
 from ._differences import differences
 from ._place import Core, place
 from ._requests import Requests, ask, realised
-from ._route import assign_tags, check_words as check_routes, words
+from ._route import assign_tags, check_routes, words
 from ._synapses import Synapses, check_words, received_types
 
 _SAME = 1e-9  # relative: encoder and decoder compute the same number in another order of float64 operations
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """One neuron, logical and physical."""
 
     population: str
@@ -101,20 +102,24 @@ class Mapping:
 
     def physical(self, population: str, index: int) -> tuple[int, int, int]:
         """(chip, core, neuron) of a logical neuron."""
-        for p in self.neurons:
-            if (p.population, p.index) == (population, index):
-                return p.chip, p.core, p.neuron
-        raise InputError(f"There is no neuron {index} of '{population}'.")
+        if (population, index) not in self._physical:
+            raise InputError(f"There is no neuron {index} of '{population}'.")
+        return self._physical[population, index]
 
     def logical(self, chip: int, core: int, neuron: int) -> tuple[str, int] | None:
         """(population, index) of a physical neuron, None for one that is not used."""
-        for p in self.neurons:
-            if (p.chip, p.core, p.neuron) == (chip, core, neuron):
-                return p.population, p.index
-        return None
+        return self._logical.get((chip, core, neuron))
+
+    @cached_property
+    def _physical(self) -> dict[tuple[str, int], tuple[int, int, int]]:
+        return {(p.population, p.index): (p.chip, p.core, p.neuron) for p in self.neurons}
+
+    @cached_property
+    def _logical(self) -> dict[tuple[int, int, int], tuple[str, int]]:
+        return {there: here for here, there in self._physical.items()}
 
 
-def compile(  # noqa: A001 (the verb of the trade)
+def compile(
     network: Network,
     chip: str | Path | Chip = "dynapse2",
     *,
@@ -144,6 +149,8 @@ def compile(  # noqa: A001 (the verb of the trade)
     **Raises** `DoesNotFitError` with every misfit that was found; `InputError` for arguments that make no sense.
     """
     chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    if not network.populations:
+        raise InputError("The network has no populations; there is nothing to place.")
     physics = chip.model_physics(profile)
     board = _cores(chip, chips, cores)
     synapses = Synapses.of(network)
@@ -234,8 +241,8 @@ def _neurons(network: Network, spot: np.ndarray, chip: Chip) -> np.ndarray:
     return np.stack([np.repeat(np.arange(len(sizes)), sizes), index, where, core, spot[:, 1]], axis=1)
 
 
-def _codes(taken: list[Core], weights: list[CoreWeights], chip: Chip) -> dict[tuple[int, int], dict[str, tuple[int, int]]]:
-    codes = {}
+def _codes(taken: list[Core], weights: list[CoreWeights], chip: Chip) -> Codes:
+    codes: Codes = {}
     for number, core in enumerate(taken):
         if core.pieces:
             codes[divmod(number, chip.topology.cores_per_chip)] = {n: c for n, c in core.codes.items() if min(c) >= 0}
@@ -368,6 +375,3 @@ def _weight_warnings(weights: list[CoreWeights], chip: Chip) -> list[str]:
 def _delay_warnings(network: Network) -> list[str]:
     late = sorted({c.delay for c in network.connections} - {"none"})
     return [f"Delay class '{d}' is flagged, but its bias is left unset: no calibration is known." for d in late]
-
-
-__all__ = ["BiasRow", "Mapping", "Misfit", "Occupancy", "Place", "compile"]

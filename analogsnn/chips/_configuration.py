@@ -21,6 +21,7 @@ SYNAPSES = ("chip", "core", "neuron", "tag", "dendrite", "weight", "delay")
 ROUTES = ("chip", "core", "neuron", "x_hop", "y_hop", "cores", "tag")
 INPUTS = ("input", "index", "chip", "cores", "tag")
 LATCHES = ("chip", "core", "neuron")
+Codes = dict[tuple[int, int], dict[str, tuple[int, int]]]  # (chip, core): bias name: (coarse, fine)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Configuration:
     - `biases`: {(chip, core): {bias name: (coarse, fine)}}; a bias that is not there stays off.
     - `synapses`: columns `SYNAPSES`; `weight` is the mask over the core's weight currents (bit k: current k), `delay`
       0 for none, else 1 + the number of the class in the chip description.
-    - `routes`: columns `ROUTES`; `cores` is a mask (bit k: core k). A word with the hop of the monitor goes to the host.
+    - `routes`: columns `ROUTES`; `cores` is a mask (bit k: core k). A word with the monitor's hop goes to the host.
     - `input_routes`: columns `INPUTS`; every row is one virtual spike that an event of that channel sends.
     - `latches`: {latch name: columns `LATCHES`}, the neurons where it is on.
     """
@@ -45,7 +46,7 @@ class Configuration:
     populations: tuple[tuple[str, int, float | None], ...]
     inputs: tuple[tuple[str, int], ...]
     neurons: np.ndarray
-    biases: dict[tuple[int, int], dict[str, tuple[int, int]]]
+    biases: Codes
     synapses: np.ndarray
     routes: np.ndarray
     input_routes: np.ndarray
@@ -154,9 +155,7 @@ def check_configuration(configuration: Configuration, chip: Chip) -> list[str]:
             bad = np.flatnonzero((values < low) | (values > high))
             if len(bad):
                 more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-                problems.append(
-                    f"[{table}] row {bad[0]}: {column} {values[bad[0]]} is outside {low} to {high} of '{chip.name}'{more}."
-                )
+                problems.append(f"[{table}] row {bad[0]}: {column} {values[bad[0]]} is outside {low} to {high}{more}.")
 
     place = {"chip": (0, top.chips - 1), "core": (0, top.cores_per_chip - 1), "neuron": (0, top.neurons_per_core - 1)}
     tag, mask = (0, chip.tag_count - 1), (1, 2**top.cores_per_chip - 1)
@@ -210,7 +209,8 @@ def _loose_ends(c: Configuration, chip: Chip):
     known = physical(chip, c.neurons[:, 2:5])
     if len(np.unique(known)) != len(known):
         yield "[neurons] gives one physical neuron to two logical ones."
-    used = {"synapses": c.synapses[:, :3], "routes": c.routes[:, :3]} | {f"latches.{k}": v for k, v in c.latches.items()}
+    used = {"synapses": c.synapses[:, :3], "routes": c.routes[:, :3]}
+    used |= {f"latches.{name}": rows for name, rows in c.latches.items()}
     for table, rows in used.items():
         stray = np.flatnonzero(~np.isin(physical(chip, rows), known))
         if len(stray):
@@ -288,7 +288,8 @@ class _Document(Section):
 
     def configuration(self) -> Configuration:
         arrays = {
-            name: np.array(table.rows, dtype=np.int64).reshape(-1, len(columns)) for name, table, columns in self.tables()
+            name: np.array(table.rows, dtype=np.int64).reshape(-1, len(columns))
+            for name, table, columns in self.tables()
         }
         return Configuration(
             chip=(self.chip.name, self.chip.revision, self.chip.digest),
@@ -309,18 +310,16 @@ def _table(columns: tuple[str, ...], rows: np.ndarray) -> dict:
 
 
 def _layout(document: dict) -> str:
-    """JSON with one row of a table per line: made to be read and compared by people."""
+    """JSON with one row of a table per line, to be read and compared by people."""
 
     def write(node, indent: str) -> str:
         deeper = indent + "  "
-        if isinstance(node, dict) and node and indent.count("  ") < 3 and set(node) != {"name", "size", "rate"}:
-            return (
-                "{\n"
-                + ",\n".join(f"{deeper}{json.dumps(k, ensure_ascii=False)}: {write(v, deeper)}" for k, v in node.items())
-                + f"\n{indent}}}"
-            )
-        if isinstance(node, list) and node and isinstance(node[0], list | dict):
-            return "[\n" + ",\n".join(deeper + write(item, deeper) for item in node) + f"\n{indent}]"
-        return json.dumps(node, ensure_ascii=False)
+        children = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+        if not any(isinstance(child, list | dict) for child in children):
+            return json.dumps(node, ensure_ascii=False)
+        if isinstance(node, dict):
+            lines = [f"{deeper}{json.dumps(key, ensure_ascii=False)}: {write(v, deeper)}" for key, v in node.items()]
+            return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+        return "[\n" + ",\n".join(deeper + write(child, deeper) for child in node) + f"\n{indent}]"
 
     return write(document, "") + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,13 +49,13 @@ def check_range(network: Network, chip: Chip, *, allow_subfloor: bool) -> list[M
         if not len(c.weight):
             continue
         who = f"'{c.source}'→'{c.target}'"
-        for value, bound, bad in ((c.weight.max(), high, c.weight.max() > high), (c.weight.min(), low, c.weight.min() < low)):
-            if bad:
+        for value, bound in ((float(c.weight.max()), high), (float(c.weight.min()), low)):
+            if value > bound if bound == high else value < bound:
                 text = (
-                    f"weight {format_quantity(float(value), 'A')} of {who} is outside {format_quantity(low, 'A')} to "
+                    f"weight {format_quantity(value, 'A')} of {who} is outside {format_quantity(low, 'A')} to "
                     f"{format_quantity(high, 'A')}, the sums of {', '.join(names)}"
                 )
-                misfits.append(Misfit("weight_range", float(value), bound, who, "rescale, or change the gain", text))
+                misfits.append(Misfit("weight_range", value, bound, who, "rescale, or change the gain", text))
     return misfits
 
 
@@ -87,16 +87,18 @@ def weigh(
         here = np.flatnonzero(core == number)
         choice = choose_weights(synapses.weight[here], reachable, len(names), given=fixed, seed=seed)
         masks[here], realised[here] = choice.masks, choice.realised
+        wanted, first, counts = np.unique(synapses.weight[here], return_index=True, return_counts=True)
+        level = choice.realised[first]
         codes = {}
         for bit, (name, current) in enumerate(zip(names, choice.currents, strict=True)):
             if current > 0 and np.any((choice.masks >> bit) & 1):
                 code = find_code(chip, name, float(current), "weights", allow_subfloor=allow_subfloor)
                 assert isinstance(code, BiasCode)  # the current came from the generator's own table
-                codes[name] = code
-        wanted, first, counts = np.unique(synapses.weight[here], return_index=True, return_counts=True)
-        level = choice.realised[first]
+                alone = wanted[choice.masks[first] == 1 << bit]  # the weight that this current stands for, if it is one
+                asked = float(alone[0]) if len(alone) == 1 else code.requested
+                codes[name] = replace(code, requested=asked if given is None else float(given[bit]))
         report.append(CoreWeights(int(number), codes, wanted, level, choice.masks[first], counts, choice.relative_l2))
-        misfits += _too_coarse(network, synapses, here, int(number), choice.zero, report[-1], chip)
+        misfits += _too_coarse(network, synapses, here, choice.zero, report[-1], chip)
     return masks, realised, report, misfits
 
 
@@ -119,18 +121,18 @@ def _given(given: Sequence[float], chip: Chip, misfits: list[Misfit], allow_subf
 
 
 def _too_coarse(
-    network: Network, synapses: Synapses, here: np.ndarray, core: int, zero: np.ndarray, weights: CoreWeights, chip: Chip
+    network: Network, synapses: Synapses, here: np.ndarray, zero: np.ndarray, weights: CoreWeights, chip: Chip
 ) -> list[Misfit]:
     """Weights that would rather be zero, and a core whose weights are off by more than the chip file allows."""
-    misfits = []
+    misfits, core = [], weights.core
     if zero.any():
         small = here[zero]
         value = float(synapses.weight[small].min())
         least = min(sum(c.realised for c in weights.codes.values()), float(weights.realised.min()))
         edges = ", ".join(_edge(network, int(k)) for k in np.unique(synapses.connection[small]))
         text = (
-            f"{len(small)} weights on core {core}, down to {format_quantity(value, 'A')}, are nearer to no synapse than "
-            f"to the smallest sum {format_quantity(least, 'A')}: {edges}"
+            f"{len(small)} weights on core {core}, down to {format_quantity(value, 'A')}, are nearer to zero than to "
+            f"the smallest sum {format_quantity(least, 'A')}: {edges}"
         )
         misfits.append(Misfit("weight_zero", value, least / 2, edges, "prune them, or rescale the weights", text))
     if weights.relative_l2 > chip.limits.weight_error_fail:

@@ -61,9 +61,7 @@ def _match(configuration: Configuration, chip: Chip) -> dict[str, np.ndarray]:
     event = np.repeat(np.arange(len(heard)), count)
     within = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
     word = words[order[first[event] + within]]
-    logical = dict(zip(physical(chip, configuration.neurons[:, 2:5]).tolist(), range(len(configuration.neurons)), strict=True))
-    rows = np.array([logical[n] for n in physical(chip, word[:, :3]).tolist()], dtype=np.int64)
-    target = configuration.neurons[rows, :2]
+    target = _logical(configuration, chip, word[:, :3])
     return {
         "source": source[event, 0],
         "source_index": source[event, 1],
@@ -89,16 +87,20 @@ def _deliveries(configuration: Configuration, chip: Chip) -> tuple[np.ndarray, n
         arrival = np.array([positions[x, y] for x, y in landing.tolist()], dtype=np.int64)
     except KeyError as error:
         raise InputError(f"[routes]: a word leaves the board: no chip stands at {error.args[0]}.") from None
-    table = configuration.neurons
-    at = {n: k for k, n in enumerate(physical(chip, table[:, 2:5]).tolist())}
-    rows = np.array([at[n] for n in physical(chip, routes[:, :3]).tolist()], dtype=np.int64)
     shifted = inputs[:, :2] + np.array([len(configuration.populations), 0])
-    source = np.concatenate([table[rows, :2], shifted])
+    source = np.concatenate([_logical(configuration, chip, routes[:, :3]), shifted])
     where = np.concatenate([arrival, inputs[:, 2]])
     mask = np.concatenate([routes[:, 5], inputs[:, 3]])
     tag = np.concatenate([routes[:, 6], inputs[:, 4]])
     event, core = np.nonzero((mask[:, None] >> np.arange(top.cores_per_chip)) & 1)
     return source[event], where[event], core, tag[event]
+
+
+def _logical(configuration: Configuration, chip: Chip, rows: np.ndarray) -> np.ndarray:
+    """(population, index) of physical neurons given as (chip, core, neuron): int array [row, 2]."""
+    known = physical(chip, configuration.neurons[:, 2:5])
+    order = np.argsort(known)
+    return configuration.neurons[order[np.searchsorted(known[order], physical(chip, rows))], :2]
 
 
 def _mask_currents(configuration: Configuration, chip: Chip, word: np.ndarray) -> np.ndarray:
@@ -119,7 +121,8 @@ def _current(configuration: Configuration, chip: Chip, place: tuple[int, int], n
     if code is None:
         raise InputError(f"[biases]: core {place} (chip, core) needs {name}, which is not set there.")
     bias = chip.bias(name)
-    assert bias.polarity is not None and bias.scale is not None  # the chip description was checked for it
+    assert bias.polarity is not None  # the chip description was checked for both
+    assert bias.scale is not None
     return float(chip.generator_currents[bias.polarity][code] * bias.scale)
 
 
@@ -131,7 +134,7 @@ def _populations(
     for number, (name, size, rate) in enumerate(configuration.populations):
         rows = configuration.neurons[configuration.neurons[:, 0] == number, 2:5]
         received = sorted(by_code[int(c)] for c in np.unique(synapses["type"][synapses["target"] == number]))
-        on = {feature: _switched(configuration, chip, feature, rows, name) for feature in ("dc", "adaptation", "nmda_gate")}
+        on = {f: _switched(configuration, chip, f, rows, name) for f in ("dc", "adaptation", "nmda_gate")}
         found = [
             _population(configuration, chip, physics, (int(a), int(b)), received, on)
             for a, b in np.unique(rows[:, :2], axis=0)
@@ -151,7 +154,7 @@ def _switched(configuration: Configuration, chip: Chip, feature: str, rows: np.n
         return bias in configuration.biases[int(rows[0, 0]), int(rows[0, 1])]
     on = np.isin(physical(chip, rows), physical(chip, configuration.latches.get(latch, np.zeros((0, 3), np.int64))))
     if on.any() != on.all():
-        raise InputError(f"Latch '{latch}' is on in some neurons of population '{name}' only; no one neuron describes it.")
+        raise InputError(f"Latch '{latch}' is on in only some neurons of population '{name}', which are to be equal.")
     return bool(on.all())
 
 
@@ -218,7 +221,8 @@ def _connections(configuration: Configuration, chip: Chip, synapses: dict[str, n
     kinds = {t.code: name for name, t in chip.synapse.types.items()}
     delays = ["none", *(d.name for d in chip.synapse.delays)]
     s = synapses
-    order = np.lexsort((s["weight"], s["target_index"], s["source_index"], s["delay"], s["type"], s["target"], s["source"]))
+    by = ("weight", "target_index", "source_index", "delay", "type", "target", "source")
+    order = np.lexsort([s[key] for key in by])
     s = {key: column[order] for key, column in s.items()}
     group = np.stack([s["source"], s["target"], s["type"], s["delay"]], axis=1)
     starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(axis=1)]) if len(group) else []

@@ -61,14 +61,14 @@ def _connection_differences(asked: Network, realised: Network, tolerance: float)
     if np.array_equal(key, got):
         bad = np.flatnonzero(np.abs(got_weight / weight - 1) > tolerance)
         lines = [
-            f"Weight of {_words(asked, key[k])}: asked {weight[k]:.4g} A, realised {got_weight[k]:.4g} A."
+            f"Weight of {_words(asked, int(key[k]))}: asked {weight[k]:.4g} A, realised {got_weight[k]:.4g} A."
             for k in bad[:_LISTED]
         ]
         return lines + ([f"… and {len(bad) - _LISTED} more weights."] if len(bad) > _LISTED else [])
     every = np.unique(np.concatenate([key, got]))
     want, have = (np.searchsorted(k, every, "right") - np.searchsorted(k, every, "left") for k in (key, got))
     bad = np.flatnonzero(want != have)
-    lines = [f"Synapse {_words(asked, every[k])}: asked {want[k]} times, realised {have[k]}." for k in bad[:_LISTED]]
+    lines = [f"Synapse {_words(asked, int(every[k]))}: asked {want[k]} times, realised {have[k]}." for k in bad[:_LISTED]]
     return lines + ([f"… and {len(bad) - _LISTED} more synapses."] if len(bad) > _LISTED else [])
 
 
@@ -99,7 +99,8 @@ def _quantities(p: Population, received: set[str]) -> dict[str, float]:
 def _population_differences(asked: Population, realised: Population, received: set[str], tolerance: float):
     a, b = _quantities(asked, received), _quantities(realised, received)
     for key in sorted(a.keys() ^ b.keys()):
-        yield f"Population '{asked.name}' {'asked for' if key in a else 'was given'} {key}, {'but it is off' if key in a else 'unasked'}."
+        said = "asked for {}, but it is off" if key in a else "was given {}, unasked"
+        yield f"Population '{asked.name}' {said.format(key)}."
     for key in sorted(a.keys() & b.keys()):
         if abs(b[key] - a[key]) > tolerance * abs(a[key]):
             yield f"Population '{asked.name}': {key} asked {a[key]:.6g}, realised {b[key]:.6g}."

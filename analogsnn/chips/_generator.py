@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,7 +55,8 @@ class Generator(Section):
             return table
         fine = np.arange(self.fine)
         if self.law == "blocks32":
-            assert branch.knots is not None and branch.blocks is not None
+            assert branch.knots is not None
+            assert branch.blocks is not None
             low = self.knots_fine[-1] + 1
             rows = []
             for knots, blocks in zip(branch.knots, branch.blocks, strict=True):
@@ -91,11 +93,11 @@ class Generator(Section):
 
     def _check_blocks(self, name: str, branch: Branch) -> None:
         knots = self.knots_fine
-        if len(knots) < 2 or knots[0] != 0 or any(b <= a for a, b in zip(knots, knots[1:], strict=False)):
+        if len(knots) < 2 or knots[0] != 0 or any(b <= a for a, b in pairwise(knots)):
             raise ValueError("law blocks32 needs 'knots_fine' ascending from 0.")
         rest = self.fine - knots[-1] - 1
         for row, blocks in zip(branch.knots or (), branch.blocks or (), strict=False):
             if len(row) != len(knots):
                 raise ValueError(f"branch {name} has a row of {len(row)} knots for {len(knots)} 'knots_fine'.")
             if rest < 1 or not blocks or rest % len(blocks):
-                raise ValueError(f"branch {name} has {len(blocks)} blocks, which do not share {rest} fine codes evenly.")
+                raise ValueError(f"branch {name} has {len(blocks)} blocks that do not share {rest} fine codes evenly.")

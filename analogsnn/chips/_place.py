@@ -68,7 +68,7 @@ def place(
 def codes_of(requests: Requests) -> dict[str, Code]:
     """Code by bias name that a population needs, `UNSET` where it needs the bias off."""
     codes = {name: (row.code.coarse, row.code.fine) for name, row in requests.rows.items()}
-    return codes | {name: UNSET for name in requests.unset}
+    return codes | dict.fromkeys(requests.unset, UNSET)
 
 
 def _why_not(network: Network, requests: dict[str, Requests], chip: Chip, cores: int) -> list[Misfit]:

@@ -118,7 +118,8 @@ def realised(population: Population, requests: Requests, received: set[str]) -> 
     )
     synapses: Mapping[str, Synapse] = {
         kind: Synapse(
-            tau=got(f"{kind} tau", population.synapse(kind).tau), gain=got(f"{kind} gain", population.synapse(kind).gain)
+            tau=got(f"{kind} tau", population.synapse(kind).tau),
+            gain=got(f"{kind} gain", population.synapse(kind).gain),
         )
         for kind in sorted(received)
     }
@@ -181,7 +182,8 @@ class _Asker:
         return code
 
     def _time_misfit(self, quantity, bias, value, current, back, resource, who) -> Misfit:
-        currents = self.chip.sorted_currents[self.chip.bias(bias).polarity or "n"][0] * (self.chip.bias(bias).scale or 1)
+        settings = self.chip.bias(bias)
+        currents = self.chip.sorted_currents[settings.polarity or "n"][0] * (settings.scale or 1.0)
         floor = self.chip.limits.i_floor
         low = float(currents[0]) if self.allow_subfloor else max(float(currents[0]), floor)
         slow = current < low

@@ -49,7 +49,7 @@ def words(reach: np.ndarray, cores_per_chip: int) -> np.ndarray:
     return np.stack([source, chip, mask[source, chip]], axis=1)
 
 
-def check_words(route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, name) -> list[Misfit]:
+def check_routes(route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, name) -> list[Misfit]:
     """Limits on the words of neurons: how many, how far, and in which direction.
 
     **Arguments**: `route` from `words` (neurons only); `home`: chip of every neuron; `monitor`: words lost to the
@@ -75,8 +75,9 @@ def check_words(route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, n
         outside = np.flatnonzero((hops[:, axis] < low) | (hops[:, axis] > high))
         if len(outside):
             row, hop = route[outside[0]], int(hops[outside[0], axis])
-            text = f"{name(int(row[0]))} must hop {hop} chips along {'xy'[axis]} to chip {row[1]}; {low} to {high} is possible"
-            misfits.append(Misfit("hop_range", hop, high if hop > high else low, name(int(row[0])), "use nearer chips", text))
+            who, bound = name(int(row[0])), high if hop > high else low
+            text = f"{who} must hop {hop} chips along {'xy'[axis]} to chip {row[1]}; {low} to {high} are possible"
+            misfits.append(Misfit("hop_range", hop, bound, who, "use nearer chips", text))
     for rule in chip.topology.forbidden_hops:
         bad = np.isin(home[route[:, 0]], rule.sources) & np.isin(route[:, 1], rule.targets)
         if bad.any():

@@ -44,7 +44,7 @@ def choose_weights(
     reachable: np.ndarray,
     bits: int = 4,
     *,
-    given: Sequence[float] | None = None,
+    given: Sequence[float] | np.ndarray | None = None,
     zeros: bool = False,
     seed: int = 0,
 ) -> WeightChoice:

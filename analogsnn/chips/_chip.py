@@ -340,6 +340,9 @@ def _contradictions(chip: Chip):
     if route.monitor is not None:
         if len(route.monitor.mask) != top.cores_per_chip:
             yield f"routing.monitor.mask: {len(route.monitor.mask)} bits for {top.cores_per_chip} cores."
+        neurons = top.neurons_per_core * (top.cores_per_chip if route.monitor.address == "core_neuron" else 1)
+        if neurons > chip.tag_count - len(route.reserved_tags):
+            yield f"routing.monitor.address: {neurons} neurons do not fit the {route.tag_bits}-bit tag."
         if not _within(route.monitor.hop, route.hop):
             yield f"routing.monitor.hop: {list(route.monitor.hop)} is outside routing.hop."
     for latch in (v for v in vars(chip.neuron.switches).values() if v is not None):

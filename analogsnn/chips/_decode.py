@@ -6,6 +6,8 @@ up as a difference: words are expanded and matched here as the hardware does it,
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..errors import InputError
@@ -225,9 +227,9 @@ def _connections(configuration: Configuration, chip: Chip, synapses: dict[str, n
     order = np.lexsort([s[key] for key in by])
     s = {key: column[order] for key, column in s.items()}
     group = np.stack([s["source"], s["target"], s["type"], s["delay"]], axis=1)
-    starts = np.flatnonzero(np.r_[True, (group[1:] != group[:-1]).any(axis=1)]) if len(group) else []
+    edges = [*(np.flatnonzero((group[1:] != group[:-1]).any(axis=1)) + 1), len(group)]
     result = []
-    for start, end in zip(starts, [*starts[1:], len(group)], strict=True):
+    for start, end in pairwise([0, *edges] if len(group) else []):
         source, target, kind, delay = group[start].tolist()
         result.append(
             Connection(

@@ -68,7 +68,9 @@ def _connection_differences(asked: Network, realised: Network, tolerance: float)
     every = np.unique(np.concatenate([key, got]))
     want, have = (np.searchsorted(k, every, "right") - np.searchsorted(k, every, "left") for k in (key, got))
     bad = np.flatnonzero(want != have)
-    lines = [f"Synapse {_words(asked, int(every[k]))}: asked {want[k]} times, realised {have[k]}." for k in bad[:_LISTED]]
+    lines = [
+        f"Synapse {_words(asked, int(every[k]))}: asked {want[k]} times, realised {have[k]}." for k in bad[:_LISTED]
+    ]
     return lines + ([f"… and {len(bad) - _LISTED} more synapses."] if len(bad) > _LISTED else [])
 
 

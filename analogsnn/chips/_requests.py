@@ -75,20 +75,23 @@ def ask(population: Population, received: set[str], chip: Chip, physics: Physics
         "adaptation": neuron.adaptation is not None,
         "nmda_gate": neuron.nmda_gate is not None and "NMDA" in received,
     }
-    requests.features = tuple(f for f in FEATURES if wanted[f])
+    features = []
     for feature in FEATURES:
         named = [getattr(biases, quantity) for quantity in FEATURES[feature]]
         switch = getattr(chip.neuron.switches, feature)
         if wanted[feature] and not any(named):
             text = f"population '{population.name}' uses {feature}, which chip '{chip.name}' does not have"
             requests.misfits.append(Misfit("latch", 1, 0, f"population '{population.name}'", "leave it out", text))
-        elif not wanted[feature] and switch is None:  # off only by leaving the bias of the whole core unset
+        elif wanted[feature]:
+            features.append(feature)
+        elif switch is None:  # off only by leaving the bias of the whole core unset
             requests.unset += tuple(name for name in named if name is not None)
-    if "dc" in requests.features:
+    requests.features = tuple(features)
+    if "dc" in features:
         asker.current("dc", biases.dc, neuron.dc)
-    if "nmda_gate" in requests.features:
+    if "nmda_gate" in features:
         asker.current("nmda_gate", biases.nmda_gate, neuron.nmda_gate or 0.0)
-    if "adaptation" in requests.features and neuron.adaptation is not None:
+    if "adaptation" in features and neuron.adaptation is not None:
         a = neuron.adaptation
         asker.pair("adaptation_", biases.adaptation_tau, biases.adaptation_gain, a.tau, a.gain, "ahp")
         asker.current("adaptation_weight", biases.adaptation_weight, a.weight)

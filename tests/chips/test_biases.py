@@ -10,9 +10,8 @@ from analogsnn.chips._generator import Branch, Generator
 from analogsnn.errors import DoesNotFitError, InputError
 
 CHIP = load_chip("dynapse2")
-UNIT = CHIP.model_copy(  # a bias of scale 1, to compare with the generator's own currents
-    update={"biases": CHIP.biases.model_copy(update={"names": {"UNIT": CHIP.bias("SOIF_LEAK_N").model_copy(update={"scale": 1.0})}})}
-)  # fmt: skip
+_SCALE_1 = CHIP.bias("SOIF_LEAK_N").model_copy(update={"scale": 1.0})  # to compare with the generator's own currents
+UNIT = CHIP.model_copy(update={"biases": CHIP.biases.model_copy(update={"names": {"UNIT": _SCALE_1}})})
 # Our straight lines follow the published table (RP paramgen.py) to 1.2 % from fine 32, and to 5.8 % below.
 LINES = 0.012
 KNOTS = 0.058
@@ -94,7 +93,7 @@ def test_floor_and_resolution():
 
 
 def test_28_unknown_bias_name_is_met_with_the_near_one():
-    with pytest.raises(InputError, match="bias_name.*'SYPD_DYL0_P'; did you mean 'SYPD_DLY0_P'"):
+    with pytest.raises(InputError, match=r"bias_name.*'SYPD_DYL0_P'; did you mean 'SYPD_DLY0_P'"):
         nearest_code(CHIP, "SYPD_DYL0_P", 1e-9)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_digest_follows_values_not_remarks(tmp_path):
     [
         ("tag_bits = 11", "tagbits = 11", r"unknown key 'tagbits' in \[routing\]; did you mean 'tag_bits'\?"),
         ("tag_bits = 11", "tagbits = 11", "routing.tag_bits: this key is missing"),
-        ("neurons_per_core = 256", "neurons_per_core = -3", "topology.neurons_per_core: input should be greater than 0"),
+        ("neurons_per_core = 256", "neurons_per_core = -3", "neurons_per_core: input should be greater than 0"),
         ("neurons_per_core = 256", 'neurons_per_core = "many"', "topology.neurons_per_core.*not 'many'"),
         ("scale = 0.61", "scale = nan", "SOIF_LEAK_N.scale.*finite"),
         ("scale = 0.61", "scale = -1", "SOIF_LEAK_N.scale.*greater than 0"),
@@ -100,8 +101,6 @@ def test_digest_follows_values_not_remarks(tmp_path):
     ],
 )  # fmt: skip
 def test_problems_of_a_file_are_sentences(tmp_path, old, new, message):
-    import re
-
     assert re.search(message, _refused(tmp_path, old, new))
 
 

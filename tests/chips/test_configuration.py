@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -96,8 +97,6 @@ def test_11_illegal_numbers_are_all_told():
     ],
 )  # fmt: skip
 def test_30_documents_from_elsewhere_are_refused(path, value, message):
-    import re
-
     document = _document()
     node = document
     for key in path[:-1]:
@@ -109,16 +108,10 @@ def test_30_documents_from_elsewhere_are_refused(path, value, message):
 def test_too_many_words_are_refused():
     document = _document()
     document["synapses"]["rows"] += [document["synapses"]["rows"][0]] * 62
-    assert re_search("has 6[0-9] words, there are 64", _problems(document))
+    assert re.search("has 6[0-9] words, there are 64", _problems(document))
     document = _document()
     document["routes"]["rows"] += [document["routes"]["rows"][1]] * 3
-    assert re_search("has 5 words, there are 4", _problems(document))
-
-
-def re_search(pattern: str, text: str) -> bool:
-    import re
-
-    return re.search(pattern, text) is not None
+    assert re.search("has 5 words, there are 4", _problems(document))
 
 
 def test_07_the_decoder_sees_a_tag_clash():

@@ -13,11 +13,12 @@ from ..errors import AnalogSNNError, DoesNotFitError, InputError
 from ..models import Physics
 from ..network import DELAYS, SYNAPSE_TYPES, Connection, Network
 from ._biases import BiasCode
-from ._chip import Chip, load_chip
+from ._chip import Chip
 from ._configuration import Codes, Configuration
 from ._core_weights import CoreWeights, check_range, weigh
 from ._decode import decode
 from ._differences import differences
+from ._load import load_chip
 from ._place import Core, place
 from ._requests import Requests, ask, realised
 from ._route import assign_tags, check_routes, words

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from ..errors import InputError
-from ._chip import Chip, load_chip
+from ._chip import Chip
+from ._load import load_chip
 from ._schema import Integer, Section, near, sentences
 
 SCHEMA = "analogsnn/configuration"

@@ -17,6 +17,7 @@ import numpy as np
 _STEPS = np.linspace(0.45, 1.2, 76)  # binary steps tried, in units of largest weight / number of sums
 _RANDOM_STARTS = 24
 _POLISHED = 12  # of the starts, those that go on to codes
+_MERGED = 512  # different weights that the search looks at; finer than the 15 sums by far
 _SUBSETS = 2000  # starts made of the weights themselves, at most
 _REACH = (1, 2, 4, 8, 16, 32)  # codes a current may jump in one move
 
@@ -68,7 +69,7 @@ def choose_weights(
         currents = np.zeros(bits)
         currents[: len(values)] = reachable[_nearest(reachable, values)]
     else:
-        currents = _search(_Wanted(values, counts, zeros), reachable, bits, seed)
+        currents = _search(_Wanted(*_merge(values, counts), zeros), reachable, bits, seed)
     levels, masks = _levels(currents, zeros)
     index = _nearest(levels, values)
     realised = levels[index]
@@ -116,6 +117,15 @@ def _levels(currents: np.ndarray, zeros: bool) -> tuple[np.ndarray, np.ndarray]:
 def _nearest(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Index of the level nearest to each value; `levels` ascending."""
     return np.searchsorted((levels[1:] + levels[:-1]) / 2, values)
+
+
+def _merge(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most `_MERGED` weights for the search: neighbours become their mean, which moves no optimum visibly."""
+    if len(values) <= _MERGED:
+        return values, counts
+    first = np.linspace(0, len(values), _MERGED, endpoint=False).astype(int)
+    total = np.add.reduceat(counts, first)
+    return np.add.reduceat(values * counts, first) / total, total
 
 
 def _search(wanted: _Wanted, reachable: np.ndarray, bits: int, seed: int) -> np.ndarray:

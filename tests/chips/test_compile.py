@@ -373,3 +373,20 @@ def test_speed_of_a_heart_rate_sized_network():
     start = time.perf_counter()
     compile(network)
     assert time.perf_counter() - start < 1.0  # 0.02 s on the machine it was written on
+
+
+def test_trimmed_copies_of_a_network_share_their_currents():
+    # Repeated words and other masks on every copy, as when the weights of many chips are trimmed one by one.
+    currents = [1e-9, 2e-9, 4e-9, 8e-9]
+    codes = set()
+    for copy in range(3):
+        rng = np.random.default_rng(copy)
+        pairs = np.repeat(all_to_all(4, 4), rng.integers(1, 4, 16), axis=0)
+        weight = rng.integers(1, 16, len(pairs)) * 1e-9
+        network = Network(
+            populations=(Population(name="exc", size=4),), connections=(connect("exc", "exc", "AMPA", pairs, weight),)
+        )
+        mapping = compile(network, weight_currents=currents)
+        assert differences(network, mapping.network, tolerance=CODES) == []
+        codes.add(tuple((c.coarse, c.fine) for c in mapping.weights[0].codes.values()))
+    assert len(codes) == 1

@@ -31,6 +31,7 @@ class Misfit:
     - `needed`, `available`: counts, or SI values for currents and times.
     - `who`: the logical objects that contribute, largest first.
     - `hint`: the smallest change that would fit.
+    - `message`: what breaks in words, when the fields alone would not say it well; the hint follows it.
     """
 
     resource: str
@@ -38,8 +39,11 @@ class Misfit:
     available: float
     who: str
     hint: str
+    message: str = ""
 
     def __str__(self) -> str:
+        if self.message:
+            return f"{self.resource}: {self.message}; {self.hint}"
         return f"{self.resource}: needs {self.needed:.4g}, available {self.available:.4g} ({self.who}); {self.hint}"
 
 

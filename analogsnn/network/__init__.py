@@ -1,5 +1,6 @@
 """Populations and connections, and their simulation."""
 
+from ._network import DELAYS as DELAYS
 from ._network import SYNAPSE_TYPES as SYNAPSE_TYPES
 from ._network import Adaptation as Adaptation
 from ._network import Connection as Connection

@@ -1,5 +1,8 @@
 """Populations and connections, and their simulation."""
 
+from ._encoder import level_crossings as level_crossings
+from ._mismatch import Mismatch as Mismatch
+from ._mismatch import chips as chips
 from ._network import DELAYS as DELAYS
 from ._network import SYNAPSE_TYPES as SYNAPSE_TYPES
 from ._network import Adaptation as Adaptation
@@ -12,3 +15,10 @@ from ._network import Synapse as Synapse
 from ._network import all_to_all as all_to_all
 from ._network import connect as connect
 from ._network import one_to_one as one_to_one
+from ._parameters import Lanes as Lanes
+from ._parameters import lanes as lanes
+from ._simulate import DT as DT
+from ._simulate import Events as Events
+from ._simulate import Spikes as Spikes
+from ._simulate import simulate as simulate
+from ._simulate import simulate_chunks as simulate_chunks

@@ -204,7 +204,7 @@ def _problems(network: Network):
         if c.delay not in DELAYS:
             yield f"{where} has delay '{c.delay}'; there are {', '.join(DELAYS)}."
         if not np.all(np.isfinite(c.weight)) or np.any(c.weight <= 0):
-            yield f"{where} has a weight that is not a positive finite current (A); inhibition is a synapse type, not a sign."
+            yield f"{where} has a weight that is no positive finite current (A); inhibition is a synapse type, no sign."
         if c.source in sizes and c.target in names and len(c.pairs):
             low, high = c.pairs.min(axis=0), c.pairs.max(axis=0)
             if low.min() < 0 or high[0] >= sizes[c.source] or high[1] >= sizes[c.target]:

@@ -116,24 +116,28 @@ def _lane(net: Network, chip: Mismatch, names: tuple[str, ...]) -> dict:
     def per_neuron(value) -> np.ndarray:
         return np.concatenate([np.full(p.size, value(p), float) for p in net.populations])
 
+    def drawn(parameter: str) -> np.ndarray:
+        # By the population's name, so that a part of a network has the devices of the whole.
+        return np.concatenate([chip.draw(f"{p.name}.{parameter}", p.size) for p in net.populations])
+
     i_leak = per_neuron(lambda p: physics.leak_current(p.neuron.tau, "mem"))
     i_ref = per_neuron(lambda p: physics.discharge_current(p.neuron.refractory, "ref"))
     row: dict = {
-        "i_leak": i_leak * chip.draw("i_leak", n) * PA,
-        "i_gain": i_leak * per_neuron(lambda p: p.neuron.gain) * chip.draw("i_gain", n) * PA,
-        "i_dc": per_neuron(lambda p: p.neuron.dc) * chip.draw("i_dc", n) * PA,
-        "u_spike": np.log(per_neuron(lambda p: p.neuron.threshold) * chip.draw("i_spike", n) * PA),
+        "i_leak": i_leak * drawn("i_leak") * PA,
+        "i_gain": i_leak * per_neuron(lambda p: p.neuron.gain) * drawn("i_gain") * PA,
+        "i_dc": per_neuron(lambda p: p.neuron.dc) * drawn("i_dc") * PA,
+        "u_spike": np.log(per_neuron(lambda p: p.neuron.threshold) * drawn("i_spike") * PA),
         "u_reset": np.full(n, np.log(physics.reset * PA)),
-        "t_ref": physics.discharge_time(i_ref * chip.draw("i_ref", n), "ref"),
-        "nmda_gate": per_neuron(lambda p: p.neuron.nmda_gate or 0.0) * chip.draw("nmda_gate", n) * PA,
+        "t_ref": physics.discharge_time(i_ref * drawn("i_ref"), "ref"),
+        "nmda_gate": per_neuron(lambda p: p.neuron.nmda_gate or 0.0) * drawn("nmda_gate") * PA,
     }
     decay, gain = np.empty((d, n)), np.empty((d, n))
     for k, name in enumerate(names):
         dpi = [(p.neuron.adaptation or _NO_ADAPTATION) if name == "AHP" else p.synapse(name) for p in net.populations]
         sizes = [p.size for p in net.populations]
         i_tau = np.repeat([physics.leak_current(s.tau, role[name]) for s in dpi], sizes)
-        i_gain = i_tau * np.repeat([s.gain for s in dpi], sizes) * chip.draw(f"{name}.i_gain", n)
-        i_tau = i_tau * chip.draw(f"{name}.i_tau", n)
+        i_gain = i_tau * np.repeat([s.gain for s in dpi], sizes) * drawn(f"{name}.i_gain")
+        i_tau = i_tau * drawn(f"{name}.i_tau")
         decay[k] = 1.0 / physics.time_constant(i_tau, role[name])  # type: ignore[arg-type]
         gain[k] = i_gain * PA
     row["decay"], row["dpi_gain"] = decay, gain
@@ -156,14 +160,14 @@ def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple
         targets.append(names.index(kind) * n + offsets[target] + pairs[:, 1])
         charges.append(current * width * physics.kappa / (physics.c[kind] * physics.ut))
     if "AHP" in names:
-        draw = chip.draw("AHP.weight", n)
         for p in net.populations:
             if p.neuron.adaptation is not None:
                 own = offsets[p.name] + np.arange(p.size)
                 a = p.neuron.adaptation
                 sources.append(own)
                 targets.append(names.index("AHP") * n + own)
-                charges.append(a.weight * draw[own] * a.pulse * physics.kappa / (physics.c["ahp"] * physics.ut))
+                weight = a.weight * chip.draw(f"{p.name}.AHP.weight", p.size)
+                charges.append(weight * a.pulse * physics.kappa / (physics.c["ahp"] * physics.ut))
     total = n + sum(i.size for i in net.inputs)
     if not sources:
         return [(np.empty(0, int), np.empty(0))] * total

@@ -103,10 +103,10 @@ def simulate_chunks(
     per_chunk = min(total, round(chunk / dt))
     # A neuron rests at least one step after a spike, so this many events cannot be exceeded in a chunk.
     rest = np.maximum(1, np.floor(devices.t_ref / dt))
-    capacity = int(np.sum(np.ceil(per_chunk / rest) + 1))
+    capacity = _rounded(int(np.sum(np.ceil(per_chunk / rest) + 1)))
     constants = _constants(devices, dt)
     state = _rest(devices)
-    width = max(1, int(np.max(np.bincount(step // per_chunk, minlength=1), initial=1)))
+    width = _rounded(int(np.max(np.bincount(step // per_chunk, minlength=1), initial=1)))
     for first in range(0, total, per_chunk):
         count = min(per_chunk, total - first)
         a, b = np.searchsorted(step, [first, first + count])
@@ -126,6 +126,11 @@ def simulate_chunks(
         if progress is not None:
             progress((first + count) * dt)
         yield Spikes(time, lane, neuron)
+
+
+def _rounded(size: int) -> int:
+    """The next power of two: buffers of nearly equal size share one compiled program."""
+    return 1 << max(0, size - 1).bit_length()
 
 
 def _schedule(devices: Lanes, events: Events, duration: float, dt: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,211 @@
+"""The heart-rate network: from level crossings to the zone of the heart rate, within one core of a chip.
+
+Inspired by De Luca, Tincani, Indiveri, Donati, npj Unconventional Computing 2025 (DOI 10.1038/s44335-025-00024-6) and
+by the precursor of Carpegna et al. (arXiv 2409.02618); zones, sizes, wiring and metrics are ours.
+
+```
+level ─► edge ─► beat ─► rate1 ─► rate2 ─► rate3 ─► above1 … aboveK-1 ─► zone0 … zoneK-1 ⇄ rival0 … rivalK-1
+                   └────────────── quench ─────────────┘
+```
+- `edge`: 8 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
+- `beat`: 6 neurons; a majority of the edges within some 20 ms makes each fire, once a heartbeat.
+- `rate1..3`: slow NMDA-type synapses (1.5 s) average the beats; three stages and the next synapse average over about
+  six seconds, which no single time constant that the chip reaches would do.
+- `above<k>`: fires together when the averaged rate exceeds boundary k; self-excitation makes the step steep, and every
+  beat quenches it, so that it decides anew and has no hysteresis.
+- `zone<k>`: an attractor a zone, excited by `above<k>`, vetoed by `above<k+1>`, holding itself by self-excitation; its
+  inhibitory partners `rival<k>` keep the other zones silent. Without beats nothing changes: the zone is held.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError
+from ..network import (
+    Adaptation,
+    Connection,
+    Input,
+    Network,
+    Neuron,
+    Population,
+    Synapse,
+    all_to_all,
+    connect,
+)
+
+# One pulse carries the charge weight · PULSE; four weight currents a core, in units of the smallest.
+PULSE = 50e-6
+UNITS = (1, 3, 15, 60)
+CURRENTS = tuple(0.6e-9 * u for u in UNITS)
+# Which totals two synapses can have whose weights are sums of the two smallest currents (1, 3, 4 units).
+DRIVES = (2, 4, 5, 6, 7, 8)
+_TWO = {2: (1, 1), 4: (1, 3), 5: (1, 4), 6: (3, 3), 7: (3, 4), 8: (4, 4)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Sizes and weights of the network; weights in units of the smallest weight current."""
+
+    edge: int = 8
+    beat: int = 6
+    rate: int = 8
+    above: int = 8
+    zone: int = 9
+    rival: int = 3
+    level_weight: int = 75
+    edge_weight: int = 60
+    beat_weight: tuple[int, ...] = (60, 60)
+    relay_weight: tuple[int, ...] = (4, 1)
+    above_self: tuple[int, ...] = (15,)
+    quench: int = 75
+    above_zone: tuple[int, ...] = (15,)
+    veto: tuple[int, ...] = (15,)
+    zone_self: tuple[int, ...] = (18,)
+    zone_partners: int = 2
+    zone_rival: int = 60
+    rival_zone: int = 16
+    rival_partners: int = 2
+    lowest_veto: tuple[int, ...] = (15, 15)
+    lowest_zone: tuple[int, ...] = (75,)
+    neuron: Neuron = field(
+        default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=8e-3, threshold=200e-12, dc=0.0)
+    )
+    adaptation: Adaptation = field(
+        default_factory=lambda: Adaptation(tau=70e-3, weight=200e-9, gain=40.0, pulse=100e-6)
+    )
+    ampa: Synapse = field(default_factory=lambda: Synapse(tau=20e-3, gain=1.0))
+    nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.44, gain=0.912))
+    gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=20e-3, gain=2.0))
+    gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=4.0))
+
+
+def check_zones(boundaries: Sequence[float]) -> tuple[float, ...]:
+    """Zone boundaries in bpm: at least one, finite, positive, ascending and at least 1 bpm apart."""
+    b = tuple(float(x) for x in boundaries)
+    text = ", ".join(f"{x:g}" for x in b)
+    if not b:
+        raise InputError("There are no zone boundaries; give at least one, in bpm, as in --zones 60,75,90,105.")
+    if not all(np.isfinite(b)) or min(b) < 35 or max(b) > 180:
+        raise InputError(f"The zone boundaries are {text} bpm; they must lie between 35 and 180 bpm.")
+    if any(y - x < 1 for x, y in itertools.pairwise(b)):
+        raise InputError(f"The zone boundaries are {text} bpm; they must ascend by at least 1 bpm.")
+    return b
+
+
+def heart_rate_network(
+    zones: int,
+    drives: np.ndarray | None = None,
+    *,
+    currents: Sequence[float] = CURRENTS,
+    design: Design | None = None,
+) -> Network:
+    """The network for `zones` zones.
+
+    **Arguments**
+
+    - `drives`: int array [zones - 1, above, rate], one of `DRIVES`: how strongly each neuron of `rate3` drives each
+      neuron of `above<k>`, in units. This is where a chip is trimmed; by default all are 4.
+    - `currents`: the four weight currents (A), asked for or as the chip realises them.
+    """
+    d = design or Design()
+    if drives is None:
+        drives = np.full((zones - 1, d.above, d.rate), 4)
+    kinds = {"AMPA": d.ampa, "NMDA": d.nmda, "GABA_A": d.gaba_a, "GABA_B": d.gaba_b}
+    adapting = Neuron(**(vars(d.neuron) | {"adaptation": d.adaptation}))
+
+    def population(name: str, size: int, neuron: Neuron = d.neuron) -> Population:
+        return Population(name=name, size=size, neuron=neuron, synapses=kinds, pulse=PULSE)
+
+    def units(source: str, target: str, kind: str, pairs: np.ndarray, *weights: int) -> list[Connection]:
+        """A synapse of its own for each weight, given in units."""
+        return [connect(source, target, kind, pairs, weight_current(u, currents)) for u in weights]
+
+    populations = [population("edge", d.edge, adapting), population("beat", d.beat, adapting)]
+    populations += [population(f"rate{i}", d.rate) for i in (1, 2, 3)]
+    populations += [population(f"above{k}", d.above) for k in range(1, zones)]
+    populations += [population(f"zone{k}", d.zone) for k in range(zones)]
+    populations += [population(f"rival{k}", d.rival) for k in range(zones)]
+    c = [
+        *units("level", "edge", "AMPA", all_to_all(1, d.edge), d.level_weight),
+        *units("edge", "beat", "AMPA", all_to_all(d.edge, d.beat), d.edge_weight),
+        *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
+        *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
+        *units("rate2", "rate3", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
+        *units("rate3", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),
+    ]
+    for k in range(1, zones):
+        above = f"above{k}"
+        c.append(drive(above, drives[k - 1], currents))
+        c += units(above, above, "AMPA", all_to_all(d.above, d.above), *d.above_self)
+        c += units("beat", above, "GABA_B", all_to_all(d.beat, d.above), d.quench)
+        c += units(above, f"zone{k}", "AMPA", all_to_all(d.above, d.zone), *d.above_zone)
+        veto = d.veto if k > 1 else d.lowest_veto
+        c += units(above, f"zone{k - 1}", "GABA_A", all_to_all(d.above, d.zone), *veto)
+    generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
+
+    def some(n_source: int, n_target: int, count: int) -> np.ndarray:
+        return np.array([(i, j) for j in range(n_target) for i in generator.choice(n_source, count, replace=False)])
+
+    for k in range(zones):
+        c += units(f"zone{k}", f"zone{k}", "AMPA", some(d.zone, d.zone, d.zone_partners), *d.zone_self)
+        c += units(f"zone{k}", f"rival{k}", "AMPA", all_to_all(d.zone, d.rival), d.zone_rival)
+        for other in range(zones):
+            if other != k:
+                pairs = some(d.rival, d.zone, d.rival_partners)
+                c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, d.rival_zone)
+    return Network(populations=tuple(populations), inputs=(Input(name="level", size=1),), connections=tuple(c))
+
+
+def weight_current(units: int, currents: Sequence[float] = CURRENTS) -> float:
+    """The sum of weight currents (A) that stands for a weight in units: 75 is 60 + 15."""
+    total, rest = 0.0, units
+    for unit, current in sorted(zip(UNITS, currents, strict=True), reverse=True):
+        if unit <= rest:
+            total, rest = total + current, rest - unit
+    if rest:
+        raise InputError(f"A weight of {units} units is no sum of different ones of {UNITS}.")
+    return total
+
+
+def drive(above: str, drives: np.ndarray, currents: Sequence[float] = CURRENTS) -> Connection:
+    """`rate3` → `above`, two synapses a pair whose units sum up to `drives` [above, rate]."""
+    target, source = np.indices(drives.shape)
+    two = np.array([_TWO[int(x)] for x in drives.ravel()])
+    pairs = np.repeat(np.stack([source.ravel(), target.ravel()], axis=1), 2, axis=0)
+    weight = [weight_current(int(u), currents) for u in two.ravel()]
+    return connect("rate3", above, "NMDA", pairs, weight)
+
+
+def part(network: Network, populations: Sequence[str], inputs: Sequence[Input] = ()) -> Network:
+    """Some populations of a network, with the connections among them and from `inputs`.
+
+    An input that bears the name of a population stands in for it, so that its recorded spikes can drive the part.
+    """
+    kept = set(populations)
+    sources = kept | {i.name for i in (*network.inputs, *inputs)}
+    return Network(
+        populations=tuple(p for p in network.populations if p.name in kept),
+        inputs=tuple(inputs) or network.inputs,
+        connections=tuple(c for c in network.connections if c.target in kept and c.source in sources),
+        physics=network.physics,
+    )
+
+
+def spread(total: float, shape: tuple[int, int]) -> np.ndarray:
+    """Drives [above, rate], each of `DRIVES`, whose mean is as near to `total` as they allow, evenly spread."""
+    levels = np.array(DRIVES)
+    n = shape[0] * shape[1]
+    total = float(np.clip(total, levels[0], levels[-1]))
+    low = levels[np.searchsorted(levels, total, side="right") - 1]
+    high = levels[min(len(levels) - 1, int(np.searchsorted(levels, low, side="right")))]
+    count = 0 if high == low else round(n * (total - low) / (high - low))
+    # A low-discrepancy order: every neuron and every source gets its share of the higher drives.
+    order = np.argsort((np.arange(n) * 0.6180339887498949) % 1.0)
+    result = np.full(n, low)
+    result[order[:count]] = high
+    return result.reshape(shape)

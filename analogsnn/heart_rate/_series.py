@@ -1,0 +1,92 @@
+"""Semi-synthetic recordings: real pulse shapes, artificial timing. Every one says so in its name."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ..errors import InputError
+from ._recording import Recording
+from ._reference import reference
+
+SYSTOLE = 0.3  # s of a pulse that keep their speed; the rest of it stretches with the interval
+
+
+def schedule(boundaries: tuple[float, ...], *, dwell: float = 22.0) -> tuple[np.ndarray, np.ndarray]:
+    """Heart rates in the middle of every zone, up, down and up again, for `dwell` seconds each.
+
+    **Returns** segment ends (s) and rates (bpm). The outer zones are visited half a zone's width beyond their
+    boundary. With four boundaries five zones are visited and nine boundaries crossed.
+    """
+    b = np.asarray(boundaries, float)
+    width = np.diff(b) if len(b) > 1 else np.array([15.0])
+    middle = np.concatenate([[b[0] - width[0] / 2], (b[1:] + b[:-1]) / 2, [b[-1] + width[-1] / 2]])
+    n = len(middle)
+    up = min(n - 1, 1)
+    order = [*range(up, n), *range(n - 2, -1, -1), *range(1, up + 2)]
+    rates = middle[[k for k in order if k < n]]
+    return dwell * np.arange(1, len(rates) + 1), rates
+
+
+def retimed(source: Recording, boundaries: tuple[float, ...], *, seed: int, jitter: float = 0.02) -> Recording:
+    """Pulses of `source`, cut foot to foot in their order, placed on the `schedule` with log-normal jitter.
+
+    The first `SYSTOLE` seconds of a pulse keep their speed, as a systole nearly does; the rest is stretched to fill
+    the interval, and a straight line is added so that each pulse ends where the next begins.
+
+    **Arguments** `source`: a clean recording. `seed`: for the starting pulse and the jitter. `jitter`: relative
+    standard deviation of one interval.
+
+    **Raises** `InputError` when fewer than 20 clean pulses are found.
+    """
+    pulses = _pulses(source)
+    if len(pulses) < 20:
+        raise InputError(f"'{source.name}' gives {len(pulses)} clean pulses; at least 20 are needed for re-timing.")
+    generator = np.random.default_rng(seed)
+    ends, rates = schedule(boundaries)
+    dt = 1.0 / source.rate
+    number = int(generator.integers(len(pulses)))
+    time, parts, beats = 0.0, [], []
+    while time < ends[-1]:
+        rate = rates[np.searchsorted(ends, time, side="right")]
+        interval = 60.0 / rate * np.exp(jitter * generator.standard_normal())
+        samples = round((time + interval) / dt) - round(time / dt)
+        parts.append(_stretched(pulses[number % len(pulses)], samples, dt))
+        number += 1
+        beats.append(time)
+        time += interval
+    signal = np.concatenate(parts)[: round(ends[-1] / dt)]
+    name = f"Semi-synthetic: pulse shapes of {source.name}, artificial timing"
+    return Recording(signal, source.rate, name, np.asarray(beats))
+
+
+def _pulses(source: Recording) -> list[np.ndarray]:
+    """Pulses from foot to foot, ordinary in length and in height, scaled to height 1 above their feet's line."""
+    beats = reference(source).beats
+    feet = []
+    for beat in beats:
+        a, b = max(0, round((beat - 0.35) * source.rate)), round(beat * source.rate)
+        if b > a:
+            feet.append(a + int(np.argmin(source.signal[a:b])))
+    lengths = np.diff(feet)
+    usual = np.median(lengths) if len(lengths) else 0
+    pulses = []
+    for a, b in itertools.pairwise(feet):
+        pulse = source.signal[a : b + 1]
+        if not 0.8 * usual < b - a < 1.25 * usual or np.isnan(pulse).any():
+            continue
+        pulse = pulse - np.linspace(pulse[0], pulse[-1], len(pulse))
+        pulses.append(pulse)
+    heights = np.array([p.max() for p in pulses])
+    middle = np.median(heights) if len(heights) else 1.0
+    return [p / middle for p, h in zip(pulses, heights, strict=True) if 0.6 * middle < h < 1.6 * middle]
+
+
+def _stretched(pulse: np.ndarray, samples: int, dt: float) -> np.ndarray:
+    old = (len(pulse) - 1) * dt
+    new = samples * dt
+    keep = min(SYSTOLE, 0.6 * old, 0.6 * new)
+    t = np.arange(samples) * dt
+    source = np.where(t < keep, t, keep + (t - keep) * (old - keep) / (new - keep))
+    return np.interp(source, np.arange(len(pulse)) * dt, pulse)

@@ -43,8 +43,8 @@ PULSE = 50e-6
 UNITS = (1, 3, 15, 60)
 CURRENTS = tuple(0.6e-9 * u for u in UNITS)
 # Which totals two synapses can have whose weights are sums of the two smallest currents (1, 3, 4 units).
-DRIVES = (2, 4, 5, 6, 7, 8)
-_TWO = {2: (1, 1), 4: (1, 3), 5: (1, 4), 6: (3, 3), 7: (3, 4), 8: (4, 4)}
+DRIVES = (2, 4, 5, 6, 7, 8, 16, 18, 19, 20, 22, 23, 30, 31, 33, 34, 36, 38, 61, 64, 79)
+_TWO = {a + b: (a, b) for a in (1, 3, 4, 15, 16, 18, 19, 60) for b in (1, 3, 4, 15, 16, 18, 19)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,34 +54,37 @@ class Design:
     edge: int = 8
     beat: int = 6
     rate: int = 8
+    tonic: int = 6
     above: int = 8
     zone: int = 9
     rival: int = 3
-    level_weight: int = 75
+    level_weight: tuple[int, ...] = (75, 18)
     edge_weight: int = 60
     beat_weight: tuple[int, ...] = (60, 60)
     relay_weight: tuple[int, ...] = (4, 1)
-    above_self: tuple[int, ...] = (15,)
+    above_self: tuple[int, ...] = (15, 15)
     quench: int = 75
-    above_zone: tuple[int, ...] = (15,)
-    veto: tuple[int, ...] = (15,)
-    zone_self: tuple[int, ...] = (18,)
-    zone_partners: int = 2
+    tonic_weight: tuple[int, ...] = (4, 4)
+    dc: float = 30e-12
+    above_zone: tuple[int, ...] = (19, 19)
+    veto: tuple[int, ...] = (19,)
+    zone_self: tuple[int, ...] = (15,)
+    zone_partners: int = 4
     zone_rival: int = 60
-    rival_zone: int = 16
-    rival_partners: int = 2
+    rival_zone: tuple[int, ...] = (4, 1)
+    rival_partners: int = 3
     lowest_veto: tuple[int, ...] = (15, 15)
-    lowest_zone: tuple[int, ...] = (75,)
+    lowest_zone: tuple[int, ...] = (75, 75)
     neuron: Neuron = field(
-        default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=8e-3, threshold=200e-12, dc=0.0)
+        default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
     adaptation: Adaptation = field(
         default_factory=lambda: Adaptation(tau=70e-3, weight=200e-9, gain=40.0, pulse=100e-6)
     )
-    ampa: Synapse = field(default_factory=lambda: Synapse(tau=20e-3, gain=1.0))
-    nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.44, gain=0.912))
-    gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=20e-3, gain=2.0))
-    gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=4.0))
+    ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
+    nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))
+    gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=0.3, gain=3.0))
+    gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=22e-3, gain=16.0))
 
 
 def check_zones(boundaries: Sequence[float]) -> tuple[float, ...]:
@@ -108,7 +111,7 @@ def heart_rate_network(
 
     **Arguments**
 
-    - `drives`: int array [zones - 1, above, rate], one of `DRIVES`: how strongly each neuron of `rate3` drives each
+    - `drives`: int array [zones - 1, above, rate], one of `DRIVES`: how strongly each neuron of `rate2` drives each
       neuron of `above<k>`, in units. This is where a chip is trimmed; by default all are 4.
     - `currents`: the four weight currents (A), asked for or as the chip realises them.
     """
@@ -118,6 +121,8 @@ def heart_rate_network(
     kinds = {"AMPA": d.ampa, "NMDA": d.nmda, "GABA_A": d.gaba_a, "GABA_B": d.gaba_b}
     adapting = Neuron(**(vars(d.neuron) | {"adaptation": d.adaptation}))
 
+    steady = Neuron(**(vars(d.neuron) | {"dc": d.dc}))
+
     def population(name: str, size: int, neuron: Neuron = d.neuron) -> Population:
         return Population(name=name, size=size, neuron=neuron, synapses=kinds, pulse=PULSE)
 
@@ -126,24 +131,25 @@ def heart_rate_network(
         return [connect(source, target, kind, pairs, weight_current(u, currents)) for u in weights]
 
     populations = [population("edge", d.edge, adapting), population("beat", d.beat, adapting)]
-    populations += [population(f"rate{i}", d.rate) for i in (1, 2, 3)]
+    populations += [population("rate1", d.rate), population("rate2", d.rate)]
+    populations += [population("tonic", d.tonic, steady)]
     populations += [population(f"above{k}", d.above) for k in range(1, zones)]
     populations += [population(f"zone{k}", d.zone) for k in range(zones)]
     populations += [population(f"rival{k}", d.rival) for k in range(zones)]
     c = [
-        *units("level", "edge", "AMPA", all_to_all(1, d.edge), d.level_weight),
+        *units("level", "edge", "AMPA", all_to_all(1, d.edge), *d.level_weight),
         *units("edge", "beat", "AMPA", all_to_all(d.edge, d.beat), d.edge_weight),
         *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
         *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
-        *units("rate2", "rate3", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
-        *units("rate3", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),
+        *units("rate2", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),
     ]
     for k in range(1, zones):
         above = f"above{k}"
         c.append(drive(above, drives[k - 1], currents))
         c += units(above, above, "AMPA", all_to_all(d.above, d.above), *d.above_self)
+        c += units("tonic", above, "GABA_A", all_to_all(d.tonic, d.above), *d.tonic_weight)
         c += units("beat", above, "GABA_B", all_to_all(d.beat, d.above), d.quench)
-        c += units(above, f"zone{k}", "AMPA", all_to_all(d.above, d.zone), *d.above_zone)
+        c += units(above, f"zone{k}", "NMDA", all_to_all(d.above, d.zone), *d.above_zone)
         veto = d.veto if k > 1 else d.lowest_veto
         c += units(above, f"zone{k - 1}", "GABA_A", all_to_all(d.above, d.zone), *veto)
     generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
@@ -157,7 +163,7 @@ def heart_rate_network(
         for other in range(zones):
             if other != k:
                 pairs = some(d.rival, d.zone, d.rival_partners)
-                c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, d.rival_zone)
+                c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, *d.rival_zone)
     return Network(populations=tuple(populations), inputs=(Input(name="level", size=1),), connections=tuple(c))
 
 
@@ -173,12 +179,12 @@ def weight_current(units: int, currents: Sequence[float] = CURRENTS) -> float:
 
 
 def drive(above: str, drives: np.ndarray, currents: Sequence[float] = CURRENTS) -> Connection:
-    """`rate3` → `above`, two synapses a pair whose units sum up to `drives` [above, rate]."""
+    """`rate2` → `above`, two synapses a pair whose units sum up to `drives` [above, rate]."""
     target, source = np.indices(drives.shape)
     two = np.array([_TWO[int(x)] for x in drives.ravel()])
     pairs = np.repeat(np.stack([source.ravel(), target.ravel()], axis=1), 2, axis=0)
     weight = [weight_current(int(u), currents) for u in two.ravel()]
-    return connect("rate3", above, "NMDA", pairs, weight)
+    return connect("rate2", above, "NMDA", pairs, weight)
 
 
 def part(network: Network, populations: Sequence[str], inputs: Sequence[Input] = ()) -> Network:

@@ -13,7 +13,7 @@ from ._reference import reference
 SYSTOLE = 0.3  # s of a pulse that keep their speed; the rest of it stretches with the interval
 
 
-def schedule(boundaries: tuple[float, ...], *, dwell: float = 22.0) -> tuple[np.ndarray, np.ndarray]:
+def schedule(boundaries: tuple[float, ...], *, dwell: float = 26.0) -> tuple[np.ndarray, np.ndarray]:
     """Heart rates in the middle of every zone, up, down and up again, for `dwell` seconds each.
 
     **Returns** segment ends (s) and rates (bpm). The outer zones are visited half a zone's width beyond their

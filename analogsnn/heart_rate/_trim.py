@@ -16,9 +16,11 @@ from ..network import Events, Input, Mismatch, Network, Spikes, lanes, simulate
 from ._network import DRIVES, drive, part, spread
 
 UPSTROKE = np.arange(10) * 12e-3  # s; the level crossings that a pulse of ordinary shape gives
-SETTLE, OBSERVE = 14.0, 8.0  # s; four averaging stages of 1.5 s settle to 1 % in about 14 s
-SWITCHED = 28.0  # Hz a neuron; from there on the zones take notice
-HALVINGS = 7  # of an interval of ratio 4: 1 % of the drive
+HEARD = ("beat", "rate2", "tonic")  # what drives `above`
+SETTLE, OBSERVE = 10.0, 14.0  # s; averaging over 1.44 s settles to 0.1 % in 10 s, with mismatch in 14 s
+COUNTED = 7.0  # s at the end of OBSERVE
+SWITCHED = 15.0  # Hz a neuron; from there on the zones take notice
+HALVINGS = 10  # of an interval of ratio 40: 0.3 % of the drive
 
 
 def metronome(rate: float, duration: float, start: float = 0.0) -> np.ndarray:
@@ -45,12 +47,12 @@ def trim(
 
     **Returns** int array [chip, boundary, above, rate] for `heart_rate_network`.
     """
-    front = part(network, ["edge", "beat", "rate1", "rate2", "rate3"])
+    front = part(network, ["edge", "beat", "rate1", "rate2", "tonic"])
     stay = SETTLE + OBSERVE
     events = np.concatenate([metronome(b, stay, k * stay) for k, b in enumerate(boundaries)])
     total = stay * len(boundaries)
     answer = simulate(lanes(front, chips), Events(events, np.zeros(len(events), int)), total, progress=progress)
-    shape = (network.population("above1").size, network.population("rate3").size)
+    shape = (network.population("above1").size, network.population("rate2").size)
     drives = np.empty((len(chips), len(boundaries), *shape), int)
     for k in range(len(boundaries)):
         stimulus = _heard(front, answer, k * stay + SETTLE, OBSERVE)
@@ -59,12 +61,14 @@ def trim(
 
 
 def _heard(front: Network, spikes: Spikes, start: float, duration: float) -> Events:
-    """What `beat` and `rate3` said in a window, as input channels: beat first."""
-    offsets, beats = front.offsets(), front.population("beat").size
+    """What the `HEARD` populations said in a window, as input channels in their order."""
+    offsets = front.offsets()
     channel = np.full(front.size, -1)
-    channel[offsets["beat"] : offsets["beat"] + beats] = np.arange(beats)
-    rate3 = front.population("rate3").size
-    channel[offsets["rate3"] : offsets["rate3"] + rate3] = beats + np.arange(rate3)
+    first = 0
+    for name in HEARD:
+        size = front.population(name).size
+        channel[offsets[name] : offsets[name] + size] = first + np.arange(size)
+        first += size
     keep = (spikes.time >= start) & (spikes.time < start + duration) & (channel[spikes.neuron] >= 0)
     order = np.argsort(spikes.time[keep], kind="stable")
     return Events(spikes.time[keep][order] - start, channel[spikes.neuron[keep]][order], spikes.lane[keep][order])
@@ -72,10 +76,10 @@ def _heard(front: Network, spikes: Spikes, start: float, duration: float) -> Eve
 
 def _bisect(network: Network, above: str, stimulus: Events, chips: Sequence[Mismatch], currents) -> np.ndarray:
     """The drives [chip, above, rate] at which `above` just switches."""
-    size, sources = network.population(above).size, network.population("rate3").size
-    inputs = [Input(name=n, size=network.population(n).size) for n in ("beat", "rate3")]
+    size, sources = network.population(above).size, network.population("rate2").size
+    inputs = [Input(name=n, size=network.population(n).size) for n in HEARD]
     base = part(network, [above], inputs)
-    fixed = tuple(c for c in base.connections if c.source != "rate3")
+    fixed = tuple(c for c in base.connections if c.source != "rate2")
 
     def driven(mean: float) -> Network:
         return replace(base, connections=(*fixed, drive(above, spread(mean, (size, sources)), currents)))
@@ -84,7 +88,7 @@ def _bisect(network: Network, above: str, stimulus: Events, chips: Sequence[Mism
     for _ in range(HALVINGS):
         middle = np.sqrt(low * high)
         answer = simulate(lanes([driven(m) for m in middle], chips), stimulus, OBSERVE, chunk=OBSERVE)
-        late = answer.time > 0.5 * OBSERVE
-        rate = np.bincount(answer.lane[late], minlength=len(chips)) / (0.5 * OBSERVE * size)
+        late = answer.time > OBSERVE - COUNTED
+        rate = np.bincount(answer.lane[late], minlength=len(chips)) / (COUNTED * size)
         high, low = np.where(rate > SWITCHED, middle, high), np.where(rate > SWITCHED, low, middle)
     return np.stack([spread(m, (size, sources)) for m in np.sqrt(low * high)])

@@ -182,9 +182,10 @@ def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple
 
 
 def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]:
-    """All synapses of (source, target, type) in an order that depends on who is joined only, not on weights.
+    """All synapses of (source, target, type), ordered by target, source and, within a pair, weight.
 
-    Mismatch is drawn in this order, so a synapse keeps its draw when weights change and after compile and decode.
+    Mismatch is drawn in this order, so a synapse keeps its draw after compile and decode, and when weights change
+    without changing who is joined.
     """
     groups: dict[tuple[str, str, str], list] = {}
     for c in net.connections:
@@ -194,7 +195,7 @@ def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray,
     for key, members in groups.items():
         pairs = np.concatenate([c.pairs for c in members])
         weight = np.concatenate([c.weight for c in members])
-        order = np.lexsort((pairs[:, 0], pairs[:, 1]))
+        order = np.lexsort((weight, pairs[:, 0], pairs[:, 1]))
         result[key] = pairs[order], weight[order]
     return result
 

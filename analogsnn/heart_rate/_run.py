@@ -82,53 +82,65 @@ def prepare_chips(
     ]
 
 
-def run(
-    recording: Recording,
+def run_all(
+    jobs: Sequence[tuple[Recording, Sequence[Chip]]],
     boundaries: Sequence[float],
-    chips: Sequence[Chip],
     *,
     progress: Callable[[float], None] | None = None,
-) -> Run:
-    """Simulate chips on a recording and score them; `progress` receives chip-seconds as they are done."""
-    rising, _ = level_crossings(recording.signal, recording.rate)
-    events = Events(rising, np.zeros(len(rising), int))
-    groups = _groups(list(chips))
+) -> list[Run]:
+    """Simulate chips on recordings and score them; `progress` receives chip-seconds as they are done.
 
-    def simulate_group(group: Sequence[Chip]) -> tuple[Spikes, float]:
+    All groups of all jobs share the cores, the longest first.
+    """
+    encoded = [level_crossings(recording.signal, recording.rate)[0] for recording, _ in jobs]
+    tasks = [(number, group) for number, (_, chips) in enumerate(jobs) for group in _groups(list(chips))]
+    tasks.sort(key=lambda task: -jobs[task[0]][0].duration)
+
+    def simulate_group(task: tuple[int, list[Chip]]) -> tuple[Spikes, float]:
+        number, group = task
         devices = lanes([c.network for c in group], [c.mismatch for c in group])
-        done = 0.0
+        events = Events(encoded[number], np.zeros(len(encoded[number]), int))
+        done, seconds, started = 0.0, 0.0, clock.perf_counter()
 
-        def report(seconds: float) -> None:
-            nonlocal done
+        def report(until: float) -> None:
+            nonlocal done, seconds, started
+            if done > 0:  # the first chunk holds the compilation
+                seconds += clock.perf_counter() - started
+            started = clock.perf_counter()
             if progress is not None:
-                progress((seconds - done) * len(group))
-            done = seconds
+                progress((until - done) * len(group))
+            done = until
 
-        start = clock.thread_time()
-        spikes = simulate(devices, events, recording.duration, progress=report)
-        return spikes, clock.thread_time() - start
+        spikes = simulate(devices, events, jobs[number][0].duration, progress=report)
+        return spikes, seconds / max(1e-9, done - 1.0) / len(group)
 
-    results = _in_threads(simulate_group, groups)
-    expected = reference(recording)
+    results = _in_threads(simulate_group, tasks)
     b = tuple(float(x) for x in boundaries)
-    known = truth(expected, b, 0.0, recording.duration)
-    answers = [
-        answer(c.network, *spikes.of(lane), expected.time, len(b) + 1)
-        for group, (spikes, _) in zip(groups, results, strict=True)
-        for lane, c in enumerate(group)
-    ]
-    return Run(
-        recording=recording,
-        reference=expected,
-        truth=known,
-        boundaries=b,
-        chips=list(chips),
-        scores=[score(a, known, expected, b) for a in answers],
-        answers=answers,
-        spikes=results[0][0].of(0),
-        events_per_second=len(rising) / recording.duration,
-        real_time_factor=recording.duration / max(1e-9, results[0][1]) * len(groups[0]),
-    )
+    runs = []
+    for number, (recording, chips) in enumerate(jobs):
+        expected = reference(recording)
+        known = truth(expected, b, 0.0, recording.duration)
+        mine = [(group, *result) for (n, group), result in zip(tasks, results, strict=True) if n == number]
+        answers = [
+            answer(c.network, *spikes.of(lane), expected.time, len(b) + 1)
+            for group, spikes, _ in mine
+            for lane, c in enumerate(group)
+        ]
+        runs.append(
+            Run(
+                recording=recording,
+                reference=expected,
+                truth=known,
+                boundaries=b,
+                chips=list(chips),
+                scores=[score(given, known, expected, b) for given in answers],
+                answers=answers,
+                spikes=mine[0][1].of(0),
+                events_per_second=len(encoded[number]) / recording.duration,
+                real_time_factor=1.0 / float(np.mean([cost for _, _, cost in mine])),
+            )
+        )
+    return runs
 
 
 def _groups(members: list) -> list[list]:

@@ -1,0 +1,22 @@
+"""Compiled programs kept between runs, in the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def use_compilation_cache() -> Path:
+    """Let JAX keep its compiled programs in `$XDG_CACHE_HOME/analogsnn` (or `~/.cache/analogsnn`).
+
+    The command line calls this; a program of your own may. A cache that was configured before is left as it is.
+
+    **Returns** the folder in use.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "analogsnn" / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return Path(str(jax.config.jax_compilation_cache_dir))

@@ -18,6 +18,7 @@ Current = ArrayLike | Callable[[jax.Array], ArrayLike]
 """A constant (A), or a function of the time (s)."""
 
 _MAX_STEPS = 16**4
+_STRETCH = 1e-3
 
 SUCCESSFUL = 0
 TOO_MANY_SPIKES = 1
@@ -108,7 +109,8 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
     dtype = jnp.result_type(*(x for x in jax.tree.leaves((neuron, inputs, duration)) if eqx.is_inexact_array(x)))
     if tolerance is None:
         tolerance = 1e-9 if dtype == jnp.float64 else 1e-5
-    eps = float(jnp.finfo(dtype).eps)
+    # Of the crossing in s, and of u there: u is about 20, so float32 resolves no more.
+    sharp = 1e-12 if dtype == jnp.float64 else 1e-5
     u_spike, u_reset = jnp.log(neuron.i_spike).astype(dtype), jnp.log(neuron.i_reset).astype(dtype)
     duration = duration.astype(dtype)
 
@@ -125,23 +127,27 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
     controller = diffrax.PIDController(rtol=tolerance, atol=tolerance)
     if jumps is not None:
         controller = diffrax.ClipStepSizeController(controller, jump_ts=jumps.astype(dtype))
-    event = diffrax.Event(distance, optimistix.Newton(rtol=8 * eps, atol=8 * eps), direction=True)
+    event = diffrax.Event(distance, optimistix.Newton(rtol=sharp, atol=sharp), direction=True)
 
     def one_spike(carry, _):
         start, u_ahp, solved = carry
+        # Once the time is over, a stretch of it is run again and ignored: diffrax's root find gives NaN, in a batch,
+        # for a solve of no length.
+        over = start >= duration
+        begin = jnp.where(over, (1 - _STRETCH) * duration, start)
         sol = diffrax.diffeqsolve(
-            diffrax.ODETerm(derivative), diffrax.Dopri8(), start, duration, None, u_reset,
-            args=(neuron, inputs, start, u_ahp), event=event, stepsize_controller=controller,
+            diffrax.ODETerm(derivative), diffrax.Dopri8(), begin, duration, None, u_reset,
+            args=(neuron, inputs, begin, u_ahp), event=event, stepsize_controller=controller,
             saveat=diffrax.SaveAt(t1=True), max_steps=_MAX_STEPS, throw=False,
             adjoint=diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
         )  # fmt: skip
-        spiked = sol.event_mask
+        spiked = sol.event_mask & ~over
         assert sol.ts is not None and sol.ys is not None
         time = sol.ts[-1]
         solved &= (sol.result == diffrax.RESULTS.successful) | (sol.result == diffrax.RESULTS.event_occurred)
-        start_next = jnp.where(spiked, jnp.minimum(time + neuron.t_ref, duration), duration).astype(dtype)
+        start_next = jnp.where(spiked, time + neuron.t_ref, duration).astype(dtype)
         if neuron.ahp is not None:
-            at_spike = neuron.ahp.dpi.off(u_ahp, time - start)
+            at_spike = neuron.ahp.dpi.off(u_ahp, time - begin)
             u_ahp = neuron.ahp.spike(at_spike, neuron.t_ref).astype(dtype)
         return (start_next, u_ahp, solved), (jnp.where(spiked, time, jnp.nan), spiked)
 

@@ -197,13 +197,14 @@ def _progress(q, zeta, z0):
     L = ln(1 + z0 (e^{ζq} - 1)/ζ), s = q + L, x = ζq - L: directly while L is small, and with e^{ζq} taken out of the
     logarithm after that, so that nothing overflows and no digits cancel.
     """
-    y = jnp.maximum(zeta, 0) * q
-    b = z0 * q * _exprel(-jnp.abs(zeta) * q)
+    # `where` on one condition, not max and abs: the branches have equal derivatives at ζ = 0, their parts have not.
+    y = jnp.where(zeta > 0, zeta, 0) * q
+    b = z0 * q * _exprel(jnp.where(zeta > 0, -zeta, zeta) * q)
     large = b * jnp.exp(jnp.minimum(y, 80)) > 1
     direct = jnp.log1p(b * jnp.exp(jnp.where(large, 0, y)))
     scaled = jnp.log(jnp.where(large, b + jnp.exp(-y), 1))
     time = q + jnp.where(large, y + scaled, direct)
-    change = jnp.where(large, jnp.minimum(zeta, 0) * q - scaled, zeta * q - direct)
+    change = jnp.where(large, jnp.where(zeta > 0, 0, zeta) * q - scaled, zeta * q - direct)
     return time, change
 
 

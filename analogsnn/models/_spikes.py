@@ -136,7 +136,7 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
         over = start >= duration
         begin = jnp.where(over, (1 - _STRETCH) * duration, start)
         sol = diffrax.diffeqsolve(
-            diffrax.ODETerm(derivative), diffrax.Dopri8(), begin, duration, None, u_reset,
+            diffrax.ODETerm(derivative), diffrax.Tsit5(), begin, duration, None, u_reset,
             args=(neuron, inputs, begin, u_ahp), event=event, stepsize_controller=controller,
             saveat=diffrax.SaveAt(t1=True), max_steps=_MAX_STEPS, throw=False,
             adjoint=diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
@@ -158,7 +158,13 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
 
 
 def rate(
-    neuron: Neuron, i_in: Current, duration: ArrayLike = 1.0, max_spikes: int = 16, *, settle: ArrayLike = 0.0, **options: Any
+    neuron: Neuron,
+    i_in: Current,
+    duration: ArrayLike = 1.0,
+    max_spikes: int = 16,
+    *,
+    settle: ArrayLike = 0.0,
+    **options: Any,
 ) -> jax.Array:
     """Firing rate (Hz): the inverse of the mean interval between the spikes from `settle` (s) to the end.
 

@@ -18,6 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import InputError
@@ -87,7 +88,7 @@ class DPI(eqx.Module):
         return log_current(self.i0)
 
     def derivative(self, u: ArrayLike, i_w: ArrayLike) -> jax.Array:
-        r"""The vector field $\dot u = \frac{\kappa}{C U_T}\big(\frac{I_w}{1 + e^u/I_g} - I_\tau\big)$ (1/s), no floor."""
+        r"""The vector field $\dot u = \frac{\kappa}{C U_T}(\frac{I_w}{1 + e^u/I_g} - I_\tau)$ (1/s), without floor."""
         return self.slew * (i_w * jax.nn.sigmoid(jnp.log(self.i_gain) - u) - self.i_tau)
 
     def off(self, u: ArrayLike, time: ArrayLike) -> jax.Array:
@@ -172,14 +173,14 @@ class DPI(eqx.Module):
 
 
 def _check_order(starts: jax.Array, before: jax.Array) -> None:
-    if isinstance(starts, jax.core.Tracer) or isinstance(before, jax.core.Tracer):
+    if isinstance(starts, Tracer) or isinstance(before, Tracer):
         return
     late = np.flatnonzero(np.asarray(starts - before) < -1e-6 * np.abs(np.asarray(starts)))
     if len(late):
         k = int(late[0])
         raise InputError(
-            f"Pulse {k} begins at {float(starts[k]):g} s, before the end of the one before it at {float(before[k]):g} s; "
-            "sort the pulses, and join those that overlap."
+            f"Pulse {k} begins at {float(starts[k]):g} s, before the end of the one before it at "
+            f"{float(before[k]):g} s; sort the pulses, and join those that overlap."
         )
 
 

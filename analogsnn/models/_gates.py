@@ -27,7 +27,7 @@ def nmda_gate(i_dpi: ArrayLike, u: ArrayLike, i_nmda: ArrayLike, exponent: Array
 
     **Returns** the gated current (A).
     """
-    return i_dpi * jax.nn.sigmoid(exponent * (u - log_current(i_nmda)))
+    return as_float(i_dpi) * jax.nn.sigmoid(exponent * (u - log_current(i_nmda)))
 
 
 def subtracted_input(excitation: ArrayLike, i_gaba_b: ArrayLike, i_floor: ArrayLike = 0.0) -> jax.Array:
@@ -45,4 +45,4 @@ def shunted_leak(i_tau: ArrayLike, i_gaba_a: ArrayLike) -> jax.Array:
 
 def shunt_factor(i_tau: ArrayLike, i_gaba_a: ArrayLike) -> jax.Array:
     r"""$I_\tau/(I_\tau + I_{GABA_A})$, by which a shunt scales both time constant and gain of a membrane."""
-    return i_tau / shunted_leak(i_tau, i_gaba_a)
+    return as_float(i_tau) / shunted_leak(i_tau, i_gaba_a)

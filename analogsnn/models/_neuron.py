@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import InputError
@@ -155,4 +156,4 @@ class Neuron(eqx.Module):
 
 def _known(x: jax.Array) -> np.ndarray | None:
     """The value, or None while it is traced (or stands for something else inside a transformation)."""
-    return np.asarray(x) if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer) else None
+    return np.asarray(x) if isinstance(x, jax.Array) and not isinstance(x, Tracer) else None

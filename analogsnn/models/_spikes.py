@@ -1,4 +1,4 @@
-"""Spike times of one neuron: continuous phases between spikes, each ended by a threshold crossing that is solved for."""
+"""Spike times of one neuron: continuous phases, each ended by a threshold crossing that is solved for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..errors import SimulationError
@@ -90,7 +91,7 @@ def spike_times(
 
 
 def _thrown(train: SpikeTrain) -> SpikeTrain:
-    if not isinstance(train.result, jax.core.Tracer):
+    if not isinstance(train.result, Tracer):
         if train.message:
             raise SimulationError(train.message)
         return train
@@ -142,7 +143,7 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
             adjoint=diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
         )  # fmt: skip
         spiked = sol.event_mask & ~over
-        assert sol.ts is not None and sol.ys is not None
+        assert sol.ts is not None
         time = sol.ts[-1]
         solved &= (sol.result == diffrax.RESULTS.successful) | (sol.result == diffrax.RESULTS.event_occurred)
         start_next = jnp.where(spiked, time + neuron.t_ref, duration).astype(dtype)
@@ -173,7 +174,7 @@ def rate(
     """
     train = spike_times(neuron, i_in, duration, max_spikes, throw=False, **options)
     solved = train.result != NOT_SOLVED
-    if not isinstance(solved, jax.core.Tracer) and not bool(jnp.all(solved)):
+    if not isinstance(solved, Tracer) and not bool(jnp.all(solved)):
         raise SimulationError(_MESSAGES[NOT_SOLVED])
     counted = train.times >= settle
     first = jnp.min(jnp.where(counted, train.times, jnp.inf))
@@ -188,6 +189,6 @@ def f_i_curve(
 ) -> jax.Array:
     """Rates (Hz, [n]) at the constant inputs `currents` (A, [n]); arguments and errors as of `rate`."""
     rates = jax.vmap(lambda i: rate(neuron, i, duration, max_spikes, **options))(as_float(currents))
-    if not isinstance(rates, jax.core.Tracer) and bool(jnp.any(jnp.isnan(rates))):
+    if not isinstance(rates, Tracer) and bool(jnp.any(jnp.isnan(rates))):
         raise SimulationError(_MESSAGES[NOT_SOLVED])
     return rates

@@ -120,7 +120,8 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
         currents = {k: v(t) if callable(v) else v for k, v in inputs.items()}
         if neuron.ahp is not None:
             currents["ahp"] = neuron.ahp.current(neuron.ahp.dpi.off(u_ahp, t - t_last))
-        return neuron.derivative(u, **currents).astype(dtype)
+        # Beyond the spike the feedback of a trial step may explode; nothing up there is part of the solution.
+        return neuron.derivative(jnp.minimum(u, u_spike + 1), **currents).astype(dtype)
 
     def distance(t, y, args, **_):
         return y - u_spike

@@ -51,10 +51,12 @@ def by_published_form(synapse: DPI, start: float, i_w: float, time: float) -> fl
     """(I/I0)^a ((I∞-I0)/(I∞-I))^(1+a) = e^(t/tau), by bracketing; for I between I0 < I∞."""
     end = float(synapse.i_gain * (i_w / synapse.i_tau - 1))
     a, s = float(synapse.i_gain) / end, time / float(synapse.tau)
-    return brentq(
+    root = brentq(
         lambda i: a * np.log(i / start) + (1 + a) * np.log((end - start) / (end - i)) - s,
-        start, end * (1 - 1e-12), xtol=1e-24, rtol=1e-14,
+        start, end * (1 - 1e-12), xtol=1e-24, rtol=np.float64(1e-14),
     )  # fmt: skip
+    assert isinstance(root, float)
+    return root
 
 
 @pytest.mark.parametrize("tau", [10e-3, None], ids=["tau 10.000 ms", "own tau"])
@@ -165,7 +167,7 @@ def test_trace_by_integration():
 
 def test_pulses_that_overlap_are_refused():
     with pytest.raises(InputError, match=r"Pulse 1 begins at 0\.001 s, before the end of the one before it at 0\.002"):
-        dpi(4.0).pulses([0.0, 1e-3], 2e-3, 1e-9)
+        dpi(4.0).pulses(np.array([0.0, 1e-3]), 2e-3, 1e-9)
 
 
 def test_vector_field_is_the_derivative_of_the_closed_form(on):

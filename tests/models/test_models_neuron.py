@@ -96,13 +96,13 @@ def test_a_spike_moves_the_adaptation_by_one_exact_pulse():
 
 def test_adaptation_relaxes_to_its_fixed_point():
     """f = F(I_in, I_ahp) with the exact mean of the DPI for I_ahp; the time course as in mean field."""
-    dpi = DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=40e-12 * 25e-3 / (0.705 * 0.3), i_gain=10e-12, i0=0.5e-12)
-    neuron = reference(ahp=AHP(dpi=dpi, i_w=20e-12 * 100, pulse=0.5e-3))
-    train = spike_times(neuron, 1e-9, 2.0, 256)
+    dpi = DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=40e-12 * 25e-3 / (0.705 * 1.0), i_gain=10e-12, i0=0.5e-12)
+    neuron = reference(ahp=AHP(dpi=dpi, i_w=0.11e-9, pulse=0.5e-3))
+    train = spike_times(neuron, 1e-9, 6.0, 512)
     n = int(train.count)
     times = np.asarray(train.times[:n])
     assert np.all(np.isnan(train.times[n:]))
-    excess = lambda f: float(dpi.mean_response(f, 0.5e-3, 20e-12 * 100)) - 0.5e-12  # noqa: E731
+    excess = lambda f: float(dpi.mean_response(f, 0.5e-3, 0.11e-9)) - 0.5e-12  # noqa: E731
     fixed = brentq(lambda f: by_quadrature(1e-9, feedback=sigmoid, extra_leak=max(excess(f), 0)) - f, 5, 101)
     late = 10 / (times[-1] - times[-11])
     first = 1 / (times[1] - times[0])
@@ -153,13 +153,13 @@ def test_impossible_neurons_are_refused():
 def test_gradient_of_spike_ten_against_differences():
     """Reverse mode at the default tolerance against central differences of a solve at 1e-12."""
     names = ("i_tau", "i_gain", "i_spike", "c", "t_ref", "i_reset")
-    ahp = AHP(dpi=DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=4e-12, i_gain=8e-12, i0=0.5e-12), i_w=2e-9, pulse=0.5e-3)
+    ahp = AHP(dpi=DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=4e-12, i_gain=8e-12, i0=0.5e-12), i_w=0.4e-9, pulse=0.5e-3)
     neuron = reference(ahp=ahp)
     pick = lambda n: [*(getattr(n, k) for k in names), n.ahp.i_w, n.feedback.gain]  # noqa: E731
 
     def tenth(logs, i_in, tolerance):
         changed = eqx.tree_at(pick, neuron, [p * jnp.exp(x) for p, x in zip(pick(neuron), logs, strict=True)])
-        return spike_times(changed, i_in, 0.4, 11, tolerance=tolerance, throw=False).times[9]
+        return spike_times(changed, i_in, 1.0, 11, tolerance=tolerance, throw=False).times[9]
 
     point = jnp.zeros(len(names) + 2)
     gradient = jax.jit(jax.grad(lambda logs: tenth(logs, 500e-12, 1e-9)))(point)

@@ -72,11 +72,12 @@ def test_without_feedback_the_rheobase_is_exact():
     neuron = reference(feedback=None)
     assert float(neuron.rheobase) == pytest.approx(505e-12, rel=1e-12)
     currents = np.array([500e-12, 505e-12 * (1 - 1e-6), 505e-12 * (1 + 1e-6), 750e-12, 1e-9, 5e-9])
-    # So near its rheobase the neuron waits long for its spikes.
+    # 1e-6 above its rheobase the interval is long, and the current matters a thousand times more than elsewhere.
     got = f_i_curve(neuron, currents, duration=2.0, max_spikes=4)
     assert not np.any(got[:2])
     np.testing.assert_allclose(got[3:], [46.34, 64.61, 151.47], rtol=TOL_PRINTED)
-    np.testing.assert_allclose(got[2:], [by_quadrature(i) for i in currents[2:]], rtol=10 * TOL_QUADRATURE)
+    np.testing.assert_allclose(got[3:], [by_quadrature(i) for i in currents[3:]], rtol=TOL_QUADRATURE)
+    assert got[2] == pytest.approx(by_quadrature(currents[2]), rel=TOL_PROMISED)
 
 
 def test_f_i_with_the_exponent_law():
@@ -95,7 +96,7 @@ def test_a_spike_moves_the_adaptation_by_one_exact_pulse():
 
 
 def test_adaptation_relaxes_to_its_fixed_point():
-    """f = F(I_in, I_ahp) with the exact mean of the DPI for I_ahp; the time course as in mean field."""
+    """f = F(I_in, I_ahp) with the exact mean of the DPI for I_ahp, reached by ever longer intervals."""
     dpi = DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=40e-12 * 25e-3 / (0.705 * 1.0), i_gain=10e-12, i0=0.5e-12)
     neuron = reference(ahp=AHP(dpi=dpi, i_w=0.11e-9, pulse=0.5e-3))
     train = spike_times(neuron, 1e-9, 6.0, 512)
@@ -114,7 +115,7 @@ def test_adaptation_relaxes_to_its_fixed_point():
 def test_inputs_as_functions_of_time():
     neuron = reference()
     # The first spike of a step comes after the edge by the latency of a constant input, from the same start.
-    latency = float(spike_times(neuron, 1e-9, 0.009, 1).times[0])
+    latency = float(spike_times(neuron, 1e-9, 0.03, 8).times[0])
     held = reference(i0=1.2e-12)
     step = spike_times(held, lambda t: jnp.where(t >= 5e-3, 1e-9, 0.0), 0.014, 1, jumps=np.array([5e-3]))
     assert float(step.times[0]) == pytest.approx(5e-3 + latency, rel=TOL_QUADRATURE)
@@ -129,18 +130,24 @@ def test_the_four_synapses():
     assert int(spike_times(neuron, 1e-9, 0.03, 8, gaba_b=1.1e-9).count) == 0
     assert int(spike_times(neuron, 0.0, 0.03, 8, nmda=1e-9).count) == 0  # the gate is shut at rest
     assert float(spike_times(neuron, 1e-9, 0.03, 8, nmda=1e-9).times[0]) < float(one[0])
-    shunted = rate(neuron, 1e-9, 0.2, 4, gaba_a=3e-12)
-    assert float(shunted) == pytest.approx(by_quadrature(1e-9, feedback=sigmoid, extra_leak=3e-12), rel=TOL_QUADRATURE)
+    shunted = 1 / np.diff(spike_times(neuron, 1e-9, 0.03, 8, gaba_a=3e-12).times)[0]
+    assert shunted == pytest.approx(by_quadrature(1e-9, feedback=sigmoid, extra_leak=3e-12), rel=TOL_QUADRATURE)
 
 
 def test_too_many_spikes_are_an_error_in_words():
     with pytest.raises(SimulationError, match="raise max_spikes"):
-        spike_times(reference(), 1e-9, 0.1, 4)
-    train = spike_times(reference(), 1e-9, 0.1, 4, throw=False)
+        spike_times(reference(), 1e-9, 0.1, 8)
+    train = spike_times(reference(), 1e-9, 0.1, 8, throw=False)
     assert train.message.endswith("raise max_spikes.")
-    assert int(train.count) == 4
+    assert int(train.count) == 8
     with pytest.raises(SimulationError, match="not finite"):
-        spike_times(reference(), np.nan, 0.1, 4)
+        spike_times(reference(), np.nan, 0.1, 8)
+
+
+def test_rate_counts_from_the_time_it_is_told():
+    got = rate(reference(), 1e-9, 0.1, 4, settle=0.01)
+    assert float(got) == pytest.approx(101.18, rel=TOL_PRINTED)
+    assert float(rate(reference(), 1e-9, 0.1, 4, settle=0.04)) == 0.0
 
 
 def test_impossible_neurons_are_refused():

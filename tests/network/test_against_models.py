@@ -14,7 +14,8 @@ from analogsnn.network._simulate import on_phase
 CURRENTS = np.array([200, 240, 250, 300, 400, 500, 750, 1000, 2000, 5000]) * 1e-12
 # Of the models (tests/models holds them against quadrature), Hz.
 RATES = np.array([0, 19.954, 23.096, 34.758, 51.183, 63.649, 85.982, 101.185, 133.350, 163.499])
-TOL_STEP = 1e-2  # measured at 0.1 ms; see the table in docs/models.md
+# At 0.1 ms, measured 2.6e-3; at 5 nA, where u rises by up to 7 within a step, 1.1e-2.
+TOL_STEP = np.where(CURRENTS < 3e-9, 3e-3, 1.2e-2)
 ROUNDING = 1e-5  # of ln I in float32
 
 
@@ -40,14 +41,13 @@ def test_f_i_curve(reference):
         got[k] = (len(own) - 1) / (own[-1] - own[0]) if len(own) > 1 else 0.0
     print("f-I, network / models - 1:", np.array2string(got[1:] / RATES[1:] - 1, precision=2))
     assert got[0] == 0
-    np.testing.assert_allclose(got, RATES, rtol=TOL_STEP)
+    assert np.all(np.abs(got - RATES) <= TOL_STEP * RATES)
 
 
 def test_on_phase():
-    """Without the leak of the pulse the network's state is higher by at most t_p/tau, which its next step takes back.
+    """After the step that follows a pulse, ln I is too small by at most (t_p/tau) I/(I + I_g).
 
-    After the step h the state differs from the exact one by less than (t_p/tau) I/(I + I_g), and that only because the
-    leak of the pulse comes after the pulse instead of during it.
+    The leak of the pulse comes after it instead of during it, where it would let a little more charge in.
     """
     synapse = DPI(c=24.5e-12, kappa=0.705, ut=25e-3, i_tau=86.9e-12, i_gain=4 * 86.9e-12)
     tau, step = float(synapse.tau), 1e-4
@@ -61,6 +61,6 @@ def test_on_phase():
         exact = np.asarray(after(starts, ratios * 86.9e-12, width), float)
         error = got - exact
         worst[width] = np.max(np.abs(error))
-        assert np.all(error > -ROUNDING)
-        assert np.all(error < s * np.asarray(z) / (1 + np.asarray(z)) + ROUNDING)
+        assert np.all(error < ROUNDING)
+        assert np.all(error > -s * np.asarray(z) / (1 + np.asarray(z)) - ROUNDING)
     print("on-phase, largest error of ln I by pulse width:", {k: f"{v:.1e}" for k, v in worst.items()})

@@ -146,6 +146,7 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
             saveat=diffrax.SaveAt(t1=True), max_steps=_MAX_STEPS, throw=False,
             adjoint=diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
         )  # fmt: skip
+        assert sol.event_mask is not None
         spiked = sol.event_mask & ~over
         assert sol.ts is not None
         assert isinstance(sol.ys, jax.Array)

@@ -21,7 +21,7 @@ TOL_PROMISED = 1e-3  # what the project promises on the f–I curve
 TOL_QUADRATURE = 1e-6  # what the events reach at the default tolerance, 1e-8 a step
 TOL_PRINTED = 3e-4  # half of the last of four digits of the smallest rates
 TOL_FIXED_POINT = 1e-2  # the fixed point leaves out the ripple of the adaptation current
-TOL_GRADIENT = 2e-5  # spike 10 at the default tolerance; 1e-9 at a tolerance of 1e-12
+TOL_GRADIENT = 5e-6  # spike 10 at the default tolerance; measured 1.5e-6, and 2e-9 at a tolerance of 1e-12
 
 CURRENTS = np.array([200, 240, 250, 300, 400, 500, 750, 1000, 2000, 5000]) * 1e-12
 RATES = [0, 19.95, 23.10, 34.76, 51.18, 63.65, 85.98, 101.18, 133.35, 163.50]
@@ -175,5 +175,4 @@ def test_gradient_of_spike_ten_against_differences():
     gradient = jax.jit(jax.grad(lambda logs: tenth(logs, 500e-12, 1e-8)))(point)
     steps = 1e-4 * jnp.concatenate([jnp.eye(len(point)), -jnp.eye(len(point))])
     up, down = jnp.split(jax.jit(jax.vmap(lambda logs: tenth(logs, 500e-12, 1e-12)))(steps), 2)
-    print(gradient / ((up - down) / 2e-4) - 1)
     np.testing.assert_allclose(gradient, (up - down) / 2e-4, rtol=TOL_GRADIENT)

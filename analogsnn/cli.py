@@ -1,4 +1,4 @@
-"""The command line. Exit status: 0 done, 1 a network that does not fit, 2 bad input, 3 a run that failed, 130 stopped."""
+"""The command line. Exit status: 0 done, 1 does not fit, 2 bad input, 3 the run failed, 130 interrupted."""
 
 from __future__ import annotations
 

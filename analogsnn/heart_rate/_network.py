@@ -59,7 +59,7 @@ class Design:
     zone: int = 9
     rival: int = 3
     level_weight: tuple[int, ...] = (75, 18)
-    edge_weight: int = 60
+    edge_weight: int = 75
     beat_weight: tuple[int, ...] = (60, 60)
     relay_weight: tuple[int, ...] = (4, 1)
     above_self: tuple[int, ...] = (15, 15)
@@ -79,7 +79,7 @@ class Design:
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
     adaptation: Adaptation = field(
-        default_factory=lambda: Adaptation(tau=70e-3, weight=200e-9, gain=40.0, pulse=100e-6)
+        default_factory=lambda: Adaptation(tau=67e-3, weight=250e-9, gain=70.0, pulse=100e-6)
     )
     ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))
@@ -202,16 +202,13 @@ def part(network: Network, populations: Sequence[str], inputs: Sequence[Input] =
     )
 
 
-def spread(total: float, shape: tuple[int, int]) -> np.ndarray:
-    """Drives [above, rate], each of `DRIVES`, whose mean is as near to `total` as they allow, evenly spread."""
+def spread(means: np.ndarray, sources: int) -> np.ndarray:
+    """Drives [above, rate], each of `DRIVES`: each neuron's mean is as near to `means` [above] as they allow."""
     levels = np.array(DRIVES)
-    n = shape[0] * shape[1]
-    total = float(np.clip(total, levels[0], levels[-1]))
-    low = levels[np.searchsorted(levels, total, side="right") - 1]
-    high = levels[min(len(levels) - 1, int(np.searchsorted(levels, low, side="right")))]
-    count = 0 if high == low else round(n * (total - low) / (high - low))
-    # A low-discrepancy order: every neuron and every source gets its share of the higher drives.
-    order = np.argsort((np.arange(n) * 0.6180339887498949) % 1.0)
-    result = np.full(n, low)
-    result[order[:count]] = high
-    return result.reshape(shape)
+    means = np.clip(np.asarray(means, float), levels[0], levels[-1])
+    lower = np.minimum(np.searchsorted(levels, means, side="right") - 1, len(levels) - 2)
+    low, high = levels[lower], levels[lower + 1]
+    count = np.rint(sources * (means - low) / (high - low))
+    # Which sources get the higher drive differs from neuron to neuron, so that no source dominates.
+    turn = (np.arange(sources)[None, :] + np.arange(len(means))[:, None]) % sources
+    return np.where(turn < count[:, None], high[:, None], low[:, None])

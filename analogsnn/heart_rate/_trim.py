@@ -1,8 +1,8 @@
 """Trimming of single chips: a metronome at each boundary, and synapses adjusted until the chip switches there.
 
 Mismatch of 20 % moves the rate at which a population of eight switches by ten to thirty per cent. A chip's synapses
-are digital words, so each chip can be trimmed like an instrument: only its spikes are observed, only its words are
-changed, and the recording to be judged later is not involved.
+are digital words, so each chip can be trimmed like an instrument, neuron by neuron: only its spikes are observed, only
+its words are changed, and the recording to be judged later is not involved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ HEARD = ("beat", "rate2", "tonic")  # what drives `above`
 SETTLE, OBSERVE = 10.0, 14.0  # s; averaging over 1.44 s settles to 0.1 % in 10 s, with mismatch in 14 s
 COUNTED = 7.0  # s at the end of OBSERVE
 SWITCHED = 15.0  # Hz a neuron; from there on the zones take notice
-HALVINGS = 10  # of an interval of ratio 40: 0.3 % of the drive
+NEURON_HALVINGS = 8  # of an interval of ratio 40: 1.5 % of a neuron's drive
+POPULATION_HALVINGS = 7  # of an interval of ratio 2.7: 0.8 % of a population's
+STIRRED = 6.0  # Hz; a neuron without its fellows just fires
 
 
 def metronome(rate: float, duration: float, start: float = 0.0) -> np.ndarray:
@@ -56,7 +58,7 @@ def trim(
     drives = np.empty((len(chips), len(boundaries), *shape), int)
     for k in range(len(boundaries)):
         stimulus = _heard(front, answer, k * stay + SETTLE, OBSERVE)
-        drives[:, k] = _bisect(network, f"above{k + 1}", stimulus, chips, currents)
+        drives[:, k] = _trimmed(network, f"above{k + 1}", stimulus, chips, currents)
     return drives
 
 
@@ -74,21 +76,36 @@ def _heard(front: Network, spikes: Spikes, start: float, duration: float) -> Eve
     return Events(spikes.time[keep][order] - start, channel[spikes.neuron[keep]][order], spikes.lane[keep][order])
 
 
-def _bisect(network: Network, above: str, stimulus: Events, chips: Sequence[Mismatch], currents) -> np.ndarray:
-    """The drives [chip, above, rate] at which `above` just switches."""
+def _trimmed(network: Network, above: str, stimulus: Events, chips: Sequence[Mismatch], currents) -> np.ndarray:
+    """The drives [chip, above, rate] of one population.
+
+    First each neuron alone, without its fellows' excitation, so that all of them start to fire at the same rate of
+    beats; then the population as it is, by a common factor, so that it switches at the boundary.
+    """
     size, sources = network.population(above).size, network.population("rate2").size
     inputs = [Input(name=n, size=network.population(n).size) for n in HEARD]
     base = part(network, [above], inputs)
-    fixed = tuple(c for c in base.connections if c.source != "rate2")
+    coupled = tuple(c for c in base.connections if c.source != "rate2")
+    alone = tuple(c for c in coupled if c.source != above)
 
-    def driven(mean: float) -> Network:
-        return replace(base, connections=(*fixed, drive(above, spread(mean, (size, sources)), currents)))
+    def rates(means: np.ndarray, fixed: tuple) -> np.ndarray:
+        """Rates (Hz) [chip, above] at the end of the stimulus, for mean drives [chip, above]."""
+        trial = [replace(base, connections=(*fixed, drive(above, spread(m, sources), currents))) for m in means]
+        spikes = simulate(lanes(trial, chips), stimulus, OBSERVE, chunk=OBSERVE)
+        late = spikes.time > OBSERVE - COUNTED
+        index = spikes.lane[late] * size + spikes.neuron[late]
+        return np.bincount(index, minlength=len(chips) * size).reshape(len(chips), size) / COUNTED
 
-    low, high = np.full(len(chips), float(DRIVES[0])), np.full(len(chips), float(DRIVES[-1]))
-    for _ in range(HALVINGS):
+    low = np.full((len(chips), size), float(DRIVES[0]))
+    high = np.full((len(chips), size), float(DRIVES[-1]))
+    for _ in range(NEURON_HALVINGS):
         middle = np.sqrt(low * high)
-        answer = simulate(lanes([driven(m) for m in middle], chips), stimulus, OBSERVE, chunk=OBSERVE)
-        late = answer.time > OBSERVE - COUNTED
-        rate = np.bincount(answer.lane[late], minlength=len(chips)) / (COUNTED * size)
-        high, low = np.where(rate > SWITCHED, middle, high), np.where(rate > SWITCHED, low, middle)
-    return np.stack([spread(m, (size, sources)) for m in np.sqrt(low * high)])
+        fires = rates(middle, alone) > STIRRED
+        high, low = np.where(fires, middle, high), np.where(fires, low, middle)
+    means = np.sqrt(low * high)
+    low, high = np.full((len(chips), 1), 0.6), np.full((len(chips), 1), 1.6)
+    for _ in range(POPULATION_HALVINGS):
+        middle = np.sqrt(low * high)
+        switched = rates(means * middle, coupled).mean(axis=1, keepdims=True) > SWITCHED
+        high, low = np.where(switched, middle, high), np.where(switched, low, middle)
+    return np.stack([spread(m, sources) for m in means * np.sqrt(low * high)])

@@ -1,0 +1,56 @@
+# `make demo` and `make test` do everything, on a fresh Debian machine with Python 3.11, pip, venv, make and a network.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+UV := .tools/bin/uv
+BIN := .venv/bin
+OUT ?= out/demo
+SYSTEM_PACKAGES := ngspice libngspice0 libngspice0-dev chromium
+
+.PHONY: demo test quick lint env system lock clean
+
+demo: env ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
+	$(BIN)/analogsnn demo --out $(OUT)
+
+test: env system lint ## everything that must hold
+	$(BIN)/python -m pytest
+
+quick: env ## the tests without the long ones
+	$(BIN)/python -m pytest -m "not long"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+env: .venv/.installed
+
+# Debian's Python refuses a bare pip, so uv gets a virtual environment of its own. No interpreter is downloaded.
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; type: sudo apt-get install python3.11 python3.11-venv"; exit 1; }
+	@$(PYTHON) -m venv .tools || { echo "venv is missing; type: sudo apt-get install python3.11-venv"; exit 1; }
+	.tools/bin/python -m pip install --quiet uv
+
+.venv/.installed: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --no-python-downloads --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# ngspice judges the circuits, Chromium opens the pages in the tests.
+system:
+	@missing=""; for p in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q "install ok installed" || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=""; elif sudo -n true 2>/dev/null; then SUDO="sudo"; \
+	  else echo "missing system packages; type: sudo apt-get install$$missing"; exit 1; fi; \
+	  $$SUDO apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -q $$missing >/dev/null \
+	  || { echo "could not install; type: sudo apt-get update && sudo apt-get install$$missing"; exit 1; }; \
+	fi
+
+lock: $(UV) ## resolve the dependencies anew
+	$(UV) pip compile --quiet --python $(PYTHON) --all-extras --no-emit-index-url --no-header --annotation-style=line \
+	  --upgrade pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .tools out .pytest_cache .ruff_cache

@@ -1,0 +1,24 @@
+"""Shared by all tests: recordings, a small network, and the shipped file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analogsnn.heart_rate import Recording, shipped_recording
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Recording:
+    """The 11-minute recording of heartpy 1.2.7; `make test` installs it, so its absence is a failure."""
+    return shipped_recording()
+
+
+@pytest.fixture(scope="session")
+def pulses() -> Recording:
+    """A synthetic pulse at 72 bpm for 40 s, 100 Hz: a raised cosine of 0.3 s once a beat."""
+    rate, duration = 100.0, 40.0
+    t = np.arange(0, duration, 1 / rate)
+    phase = np.mod(t, 60.0 / 72.0)
+    signal = np.where(phase < 0.3, 0.5 - 0.5 * np.cos(2 * np.pi * phase / 0.3), 0.0)
+    return Recording(signal, rate, "synthetic pulses, 72 bpm")

@@ -64,7 +64,7 @@ class Design:
     relay_weight: tuple[int, ...] = (4, 1)
     above_self: tuple[int, ...] = (15, 15)
     quench: int = 75
-    tonic_weight: tuple[int, ...] = (4, 4)
+    tonic_weight: tuple[int, ...] = (4, 1)
     dc: float = 30e-12
     above_zone: tuple[int, ...] = (19, 19)
     veto: tuple[int, ...] = (19,)
@@ -79,12 +79,12 @@ class Design:
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
     adaptation: Adaptation = field(
-        default_factory=lambda: Adaptation(tau=67e-3, weight=250e-9, gain=70.0, pulse=100e-6)
+        default_factory=lambda: Adaptation(tau=72e-3, weight=250e-9, gain=70.0, pulse=100e-6)
     )
     ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))
     gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=0.3, gain=3.0))
-    gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=22e-3, gain=16.0))
+    gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=26e-3, gain=24.0))
 
 
 def check_zones(boundaries: Sequence[float]) -> tuple[float, ...]:

@@ -1,0 +1,14 @@
+"""Plots and self-contained HTML pages."""
+
+from ._bias_table import bias_table as bias_table
+from ._occupancy import occupancy_figure as occupancy_figure
+from ._page import Page as Page
+from ._raster import raster as raster
+from ._style import BLUE as BLUE
+from ._style import GREY as GREY
+from ._style import INK as INK
+from ._style import ORANGE as ORANGE
+from ._style import PALE as PALE
+from ._style import drawing as drawing
+from ._style import new_figure as new_figure
+from ._style import population_colours as population_colours

@@ -9,7 +9,7 @@ from ._recording import Recording as Recording
 from ._recording import read_recording as read_recording
 from ._reference import Reference as Reference
 from ._reference import reference as reference
-
+from ._report import write_report as write_report
 from ._result import result as result
 from ._result import summary_lines as summary_lines
 from ._run import Chip as Chip

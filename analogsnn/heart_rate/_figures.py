@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,7 +32,7 @@ def excerpt(run: Run, seconds: float) -> tuple[float, float]:
 def zone_names(boundaries: tuple[float, ...]) -> list[str]:
     """`< 60`, `60–75`, …, `≥ 105` (bpm)."""
     b = [f"{x:g}" for x in boundaries]
-    return [f"< {b[0]}", *(f"{x}–{y}" for x, y in zip(b, b[1:], strict=False)), f"≥ {b[-1]}"]
+    return [f"< {b[0]}", *(f"{x}–{y}" for x, y in itertools.pairwise(b)), f"≥ {b[-1]}"]
 
 
 def signal_figure(run: Run) -> Figure:

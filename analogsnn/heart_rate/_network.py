@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -119,9 +119,9 @@ def heart_rate_network(
     if drives is None:
         drives = np.full((zones - 1, d.above, d.rate), 4)
     kinds = {"AMPA": d.ampa, "NMDA": d.nmda, "GABA_A": d.gaba_a, "GABA_B": d.gaba_b}
-    adapting = Neuron(**(vars(d.neuron) | {"adaptation": d.adaptation}))
+    adapting = replace(d.neuron, adaptation=d.adaptation)
 
-    steady = Neuron(**(vars(d.neuron) | {"dc": d.dc}))
+    steady = replace(d.neuron, dc=d.dc)
 
     def population(name: str, size: int, neuron: Neuron = d.neuron) -> Population:
         return Population(name=name, size=size, neuron=neuron, synapses=kinds, pulse=PULSE)

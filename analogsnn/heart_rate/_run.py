@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from ._recording import Recording
 from ._reference import Reference, reference
 from ._score import Answer, Score, Truth, answer, score, truth
 from ._trim import trim
+
+Task, Done = TypeVar("Task"), TypeVar("Done")
 
 CV = 0.2  # coefficient of variation of every current of every device
 LANES = 10  # chips that step together; fewer waste the step's overhead, more leave the cache
@@ -120,7 +123,7 @@ def run_all(
     for number, (recording, chips) in enumerate(jobs):
         expected = reference(recording)
         known = truth(expected, b, 0.0, recording.duration)
-        mine = [(group, *result) for (n, group), result in zip(tasks, results, strict=True) if n == number]
+        mine = [(group, *done) for (n, group), done in zip(tasks, results, strict=True) if n == number]
         answers = [
             answer(c.network, *spikes.of(lane), expected.time, len(b) + 1)
             for group, spikes, _ in mine
@@ -149,7 +152,7 @@ def _groups(members: list) -> list[list]:
     return [list(g) for g in np.array_split(np.array(members, dtype=object), count)]
 
 
-def _in_threads(work: Callable, groups: Sequence) -> list:
+def _in_threads(work: Callable[[Task], Done], groups: Sequence[Task]) -> list[Done]:
     # XLA releases the interpreter while it computes, so threads use all cores.
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(work, groups))

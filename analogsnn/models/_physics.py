@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+Quantity = TypeVar("Quantity", float, np.ndarray)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +67,18 @@ class Physics:
         """Mean slope, the one in time constants."""
         return 0.5 * (self.kappa_n + self.kappa_p)
 
-    def leak_current(self, tau: float, role: str) -> float:
+    def leak_current(self, tau: Quantity, role: str) -> Quantity:
         r"""The leak $I_\tau = C U_T / (\kappa \tau)$ (A) that gives the time constant `tau` (s) on capacitor `role`."""
         return self.c[role] * self.ut / (self.kappa * tau)
 
-    def time_constant(self, i_tau: float, role: str) -> float:
+    def time_constant(self, i_tau: Quantity, role: str) -> Quantity:
         r"""The time constant $\tau = C U_T / (\kappa I_\tau)$ (s) of the leak `i_tau` (A) on capacitor `role`."""
         return self.c[role] * self.ut / (self.kappa * i_tau)
 
-    def discharge_current(self, duration: float, role: str) -> float:
+    def discharge_current(self, duration: Quantity, role: str) -> Quantity:
         r"""The current $I = C V_{th} / t$ (A) that empties capacitor `role` in `duration` (s)."""
         return self.c[role] * self.vth / duration
 
-    def discharge_time(self, current: float, role: str) -> float:
+    def discharge_time(self, current: Quantity, role: str) -> Quantity:
         r"""The time $t = C V_{th} / I$ (s) in which `current` (A) empties capacitor `role`."""
         return self.c[role] * self.vth / current

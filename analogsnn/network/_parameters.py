@@ -138,7 +138,7 @@ def _lane(net: Network, chip: Mismatch, names: tuple[str, ...]) -> dict:
         i_tau = np.repeat([physics.leak_current(s.tau, role[name]) for s in dpi], sizes)
         i_gain = i_tau * np.repeat([s.gain for s in dpi], sizes) * drawn(f"{name}.i_gain")
         i_tau = i_tau * drawn(f"{name}.i_tau")
-        decay[k] = 1.0 / physics.time_constant(i_tau, role[name])  # type: ignore[arg-type]
+        decay[k] = 1.0 / physics.time_constant(i_tau, role[name])
         gain[k] = i_gain * PA
     row["decay"], row["dpi_gain"] = decay, gain
     row["fan_out"] = _fan_out(net, chip, names)

@@ -38,11 +38,11 @@ def test_weights_are_sums_of_different_currents():
 
 @pytest.mark.parametrize("total", [DRIVES[0], 3.3, 9.0, 25.0, DRIVES[-1], 1000.0])
 def test_spread_meets_its_mean(total):
-    values = spread(total, (8, 8))
+    values = spread(np.full(8, total), 8)
     assert set(np.unique(values)) <= set(DRIVES)
     wanted = min(total, DRIVES[-1])
-    # 64 synapse pairs share the difference of two neighbouring levels, 23 units at most.
-    assert values.mean() == pytest.approx(wanted, abs=23 / 64)
+    # Eight sources share the difference of two neighbouring levels, 23 units at most, rounded to the nearest.
+    assert values.mean(axis=1) == pytest.approx(wanted, abs=23 / 16)
     connection = drive("above1", values)
     assert connection.weight.sum() == pytest.approx(values.sum() * CURRENTS[0] / UNITS[0], rel=1e-9)
 
@@ -90,7 +90,10 @@ def test_trimmed_chips_switch_at_the_boundary(trimmed):
         assert rate[0] < 12 < 20 < rate[1]
         assert rate[2] < 12
         in_zone = [
-            [np.sum((n >= zone[z]) & (n < zone[z] + 9) & (t > k * stay + 15) & (t <= (k + 1) * stay)) for z in zone_names]
+            [
+                np.sum((n >= zone[z]) & (n < zone[z] + 9) & (t > k * stay + 15) & (t <= (k + 1) * stay))
+                for z in zone_names
+            ]
             for k, zone_names in enumerate([("zone0", "zone1")] * 3)
         ]
         assert [int(np.argmax(z)) for z in in_zone] == [0, 1, 0]

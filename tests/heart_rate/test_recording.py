@@ -51,7 +51,7 @@ BAD = {
     "near name": (["time,pulse"] + ["1,2"] * 3000, {"column": "puls"}, "Did you mean 'pulse'?"),
     "wrong number": (table(), {"column": "7"}, "has no column 7"),
     "short line": (table("5"), {"column": "x"}, ":3002: the line has 1 cells"),
-    "text in a number": (GOOD[:10] + ["1,5a"] + GOOD, {}, ""),
+    "text in a number": ([*GOOD[:10], "1,5a", *GOOD], {}, ""),
     "letters": ([*GOOD, "12abc"], {}, ":3001: '12abc' is not a number"),
     "infinite": ([*GOOD, "inf"], {}, ":3001: 'inf' is not finite"),
     "flat": (["7"] * 3000, {}, "is flat"),

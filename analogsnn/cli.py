@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from . import __version__
@@ -108,7 +107,10 @@ class _progress:
         self.bar = tqdm(total=round(total), unit=f" {unit}", disable=None, mininterval=0.5)
 
     def __enter__(self) -> Callable[[float], None]:
-        return lambda amount: self.bar.update(amount) and None
+        def report(amount: float) -> None:
+            self.bar.update(amount)
+
+        return report
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
@@ -173,23 +175,23 @@ def _write_all(targets: list[Path], record: dict[str, Any]) -> None:
 def main() -> None:
     """Entry point: one sentence per problem on stderr, never a traceback for an input error."""
     try:
-        app(standalone_mode=False)
-    except click.exceptions.Abort:
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except click.ClickException as e:
-        e.show()
-        sys.exit(2)
+    except typer.TyperException as e:
+        _fail(e.format_message(), 2)
     except InputError as e:
-        print(f"analogsnn: {e}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(e), 2)
     except DoesNotFitError as e:
-        print(f"analogsnn: {e}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(e), 1)
     except AnalogSNNError as e:
-        print(f"analogsnn: {e}", file=sys.stderr)
-        sys.exit(3)
+        _fail(str(e), 3)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"analogsnn: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ def use_compilation_cache() -> Path:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    configured = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if configured is None:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "analogsnn" / "jax"))
+        configured = str(Path(base) / "analogsnn" / "jax")
+        jax.config.update("jax_compilation_cache_dir", configured)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    return Path(str(jax.config.jax_compilation_cache_dir))
+    return Path(configured)

@@ -79,7 +79,7 @@ class Design:
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
     adaptation: Adaptation = field(
-        default_factory=lambda: Adaptation(tau=72e-3, weight=250e-9, gain=70.0, pulse=100e-6)
+        default_factory=lambda: Adaptation(tau=65e-3, weight=250e-9, gain=70.0, pulse=100e-6)
     )
     ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))

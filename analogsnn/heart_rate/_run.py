@@ -19,7 +19,8 @@ from ._reference import Reference, reference
 from ._score import Answer, Score, Truth, answer, score, truth
 from ._trim import trim
 
-Task, Done = TypeVar("Task"), TypeVar("Done")
+Task = TypeVar("Task")
+Done = TypeVar("Done")
 
 CV = 0.2  # coefficient of variation of every current of every device
 LANES = 10  # chips that step together; fewer waste the step's overhead, more leave the cache

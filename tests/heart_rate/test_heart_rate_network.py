@@ -9,7 +9,7 @@ from analogsnn.chips import compile, differences
 from analogsnn.errors import DoesNotFitError, InputError
 from analogsnn.heart_rate import check_zones, heart_rate_network, trim
 from analogsnn.heart_rate._network import CURRENTS, DRIVES, UNITS, drive, spread, weight_current
-from analogsnn.heart_rate._trim import HEARD, UPSTROKE, metronome
+from analogsnn.heart_rate._trim import HEARD, metronome
 from analogsnn.network import Events, Mismatch, chips, lanes, simulate
 
 CHIP_LIMIT = 64  # CAM words of a neuron, DYNAP-SE2
@@ -54,10 +54,12 @@ def test_bad_zones(zones):
 
 
 def test_metronome():
-    events = metronome(60.0, 10.0, 5.0)
-    assert len(events) == 10 * len(UPSTROKE)
-    assert events[0] == 5.0
-    assert np.all(np.diff(events) > 0)
+    events = metronome([60.0, 120.0], 10.0)
+    assert np.all(np.diff(events) >= 0)
+    # The first second only sets the encoder's envelopes; then each pulse gives its dozen events.
+    slow, fast = np.sum((events > 2) & (events < 10)) / 8, np.sum((events > 12) & (events < 20)) / 8
+    assert 5 < slow < 20
+    assert fast == pytest.approx(2 * slow, rel=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_trimmed_chips_switch_at_the_boundary(trimmed):
     # 20 % mismatch moves the switching point of an untrimmed chip by ten per cent and more; trimmed it lies
     # within 6 bpm: the drive is set to 0.3 %, the rest is the width of the step.
     stay = 20.0
-    events = np.concatenate([metronome(74.0, stay), metronome(86.0, stay, stay), metronome(74.0, stay, 2 * stay)])
+    events = metronome([74.0, 86.0, 74.0], stay)
     spikes = simulate(lanes(decoded, members), Events(events, np.zeros(len(events), int)), 3 * stay)
     above, size = decoded[0].offsets()["above1"], decoded[0].population("above1").size
     zone = decoded[0].offsets()

@@ -1,0 +1,531 @@
+"""Deck → Netlist: instances expanded, parameters evaluated, names checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Set
+
+from ._analyses import Analysis, Dc, Measure, Op, Sweep, Tran
+from ._deck import Block, Bound, ModelTemplate, Template
+from ._elements import probes
+from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
+from ._expressions import Call, Current, Expression, Name, Number, Voltage, rewrite, walk
+from ._fields import closing
+from ._functions import BEHAVIOURAL_NAMES, BEHAVIOURAL_VARIABLES
+from ._lines import LogicalLine, Note
+from ._names import near
+from ._netlist import (
+    Behavioural,
+    Binding,
+    Controlled,
+    Definition,
+    Device,
+    Element,
+    IndependentSource,
+    Model,
+    ModelElement,
+    Netlist,
+    Parameter,
+    Passive,
+    Scope,
+)
+from ._parser import Deck
+
+MAX_ELEMENTS = 1_000_000
+MAX_NESTING = 60
+DEFAULT_TEMPERATURE = 27.0  # degree Celsius, SPICE's
+
+
+def flatten(deck: Deck, devices: Set[str] = frozenset()) -> Netlist:
+    """The flat circuit of a deck; instances of the subcircuits in `devices` stay whole.
+
+    **Raises** `NetlistErrors` with all problems, those of the reading included.
+    """
+    return _Flattener(deck, frozenset(name.lower() for name in devices)).netlist()
+
+
+class _Flattener:
+    def __init__(self, deck: Deck, devices: frozenset[str]):
+        self.deck, self.devices, self.log = deck, devices, deck.log
+        self.read_notes = list(deck.log.notes)
+        self.evaluator = Evaluator()
+        self.elements: list[Element] = []
+        self.models: dict[str, Model] = {}
+        self.definitions: dict[int, Definition] = {}
+        self.nodes: dict[str, int] = {}
+        self.ic: dict[str, Parameter] = {}
+        self.nodeset: dict[str, Parameter] = {}
+        self.scopes: dict[str, Scope] = {}
+        self.globals = frozenset(deck.directives.globals) | {"0", "gnd"}
+        self.failed: set[tuple[int, int]] = set()
+        self.lines: dict[str, tuple[LogicalLine, int]] = {}
+        self.first_use: dict[str, LogicalLine] = {}
+        self.notes: list[Note] = []
+
+    def netlist(self) -> Netlist:
+        deck, directives = self.deck, self.deck.directives
+        top = Scope("", None)
+        self.top = self.scopes[""] = top
+        self.bind(top, deck.top.params, top)
+        temperature = self.temperature(top)
+        self.evaluator.overrides["temp"] = float(temperature)
+        params = {
+            name: value
+            for name, bound in deck.top.params.items()
+            if (value := self.value(Bound(Name(name, bound.at), bound.line, bound.at), top)) is not None
+        }
+        self.params = params
+        self.expand(deck.top, top, {}, [])
+        self.check_names()
+        analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
+        measures = tuple(self.measure(*item) for item in directives.measures)
+        options = {name: self.option(value) for name, value in directives.options.items()}
+        if not analyses:
+            where = next(iter(deck.top.names.values()), None)
+            if where is not None:
+                message = "the deck has no analysis (.tran, .dc or .op), so nothing would be run."
+                self.notes.append(Note(where.location(), message))
+        self.log.stop()
+        return Netlist(
+            title=deck.title, file=deck.file, elements=tuple(self.elements), models=self.models, analyses=analyses,
+            measures=measures, options=options, ic=self.ic, nodeset=self.nodeset, temperature=temperature,
+            saves=tuple(directives.saves), params=params, notes=(*self.read_notes, *self.notes),
+            nodes=tuple(node for node in self.nodes if node != "0"), files=tuple(self.log.files),
+            devices=self.devices, scope=top, scopes=self.scopes, deck=deck,
+        )  # fmt: skip
+
+    # Values
+
+    def bind(self, scope: Scope, bounds: dict[str, Bound], where: Scope) -> None:
+        for name, bound in bounds.items():
+            location = bound.line.location(bound.at)
+            scope.bindings[name] = Binding(name, scope.path_of(name), bound.expression, where, location)
+            self.lines[scope.path_of(name)] = (bound.line, bound.at)
+
+    def value(self, bound: Bound, scope: Scope) -> Parameter | None:
+        """The number of a bound expression, or None with a problem in the log."""
+        expression = bound.expression
+        location = bound.line.location(bound.at)
+        if isinstance(expression, Number):
+            return Parameter(expression.value, expression, scope, location)
+        try:
+            number = self.evaluator.expression(expression, scope)
+            if not finite(number):
+                raise OverflowError
+        except (Circular, Undefined, ArithmeticError, ValueError, TypeError) as error:
+            self.fail(error, bound, scope)
+            return None
+        return Parameter(float(number), expression, scope, location)
+
+    def fail(self, error: Exception, bound: Bound, scope: Scope) -> None:
+        """Report a failed evaluation at the line that causes it, once."""
+        line, at = bound.line, bound.at
+        culprit = self.culprit(bound.expression, scope)
+        if culprit is not None:
+            line, at = self.lines[culprit.path]
+        names = [n for s in _outwards(scope) for n in s.bindings]
+        at, message, hint = describe_failure(error, at, names)
+        if (key := (id(line), at)) not in self.failed and (id(line), -1) not in self.failed:
+            if isinstance(error, Circular):
+                self.failed.add((id(line), -1))
+            self.failed.add(key)
+            self.log.problem(line, at, message, hint)
+
+    def culprit(self, expression: Expression, scope: Scope) -> Binding | None:
+        """The innermost parameter whose own evaluation fails."""
+        found: Binding | None = None
+        parts, lookup = list(walk(expression)), scope.find
+        for _ in range(2000):
+            for part in parts:
+                binding = lookup(part.name) if isinstance(part, Name) else None
+                if binding is None:
+                    continue
+                try:
+                    if finite(self.evaluator.binding(binding)):
+                        continue
+                except (Circular, Undefined, ArithmeticError, ValueError, TypeError):
+                    pass
+                if binding is found:
+                    return found
+                found, lookup, parts = binding, binding.resolve, list(walk(binding.expression))
+                break
+            else:
+                return found
+        return found
+
+    def temperature(self, top: Scope) -> Parameter:
+        directives = self.deck.directives
+        bound = directives.temperature
+        option = directives.options.get("temp")
+        if bound is None and isinstance(option, Bound):
+            bound = option
+        value = self.value(bound, top) if bound is not None else None
+        if value is None:
+            location = self.deck.top.location
+            return Parameter(DEFAULT_TEMPERATURE, Number(DEFAULT_TEMPERATURE), top, location)
+        if value < -273.15 and bound is not None:
+            self.log.problem(bound.line, bound.at, f"{float(value):g} °C is below absolute zero.")
+        return value
+
+    def parameters(self, bounds: dict[str, Bound], scope: Scope) -> dict[str, Parameter]:
+        return {name: v for name, bound in bounds.items() if (v := self.value(bound, scope)) is not None}
+
+    # Instances
+
+    def expand(self, block: Block, scope: Scope, pins: dict[str, str], chain: list[Block]) -> None:
+        prefix = f"{scope.path}." if scope.path else ""
+
+        def flat(node: str) -> str:
+            known = pins.get(node)
+            if known is not None:
+                return known
+            return node if not prefix or node in self.globals else prefix + node
+
+        for template in block.elements:
+            if len(self.elements) >= MAX_ELEMENTS:
+                self.log.problem(template.line, 0, f"the flat circuit has more than {MAX_ELEMENTS} elements.")
+                self.log.stop()
+            name = prefix + template.name
+            nodes = tuple([flat(node) for node in template.nodes])
+            if template.letter == "x":
+                self.instance(template, name, nodes, block, scope, chain)
+                continue
+            for node in nodes:
+                self.count(node, template.line)
+            element = self.element(template, name, nodes, block, scope, flat)
+            if element is not None:
+                self.elements.append(element)
+        for items, target in ((block.ic, self.ic), (block.nodeset, self.nodeset)):
+            for item in items:
+                value = self.value(item.value, scope)
+                if value is not None:
+                    target[flat(item.node)] = value
+
+    def count(self, node: str, line: LogicalLine) -> None:
+        if node in self.nodes:
+            self.nodes[node] += 1
+        else:
+            self.nodes[node] = 1
+            self.first_use[node] = line
+
+    def instance(
+        self, template: Template, name: str, nodes: tuple[str, ...], block: Block, scope: Scope, chain: list[Block]
+    ) -> None:
+        line = template.line
+        definition = block.find_block(template.model)
+        if definition is None:
+            hint = near(template.model, block.visible("blocks"), kind="Subcircuits visible here")
+            self.once(line, template.model_at, f"unknown subcircuit '{template.model}' on {template.name.upper()}.", hint)
+            return
+        if len(nodes) != len(definition.pins):
+            where = definition.location
+            self.once(
+                line, 0,
+                f"subcircuit '{definition.name}' takes {len(definition.pins)} nodes ({' '.join(definition.pins)}), "
+                f"{template.name.upper()} gives {len(nodes)}.",
+                f"Defined at {os.path.basename(where.file)}:{where.line}.",
+            )  # fmt: skip
+            return
+        if definition in chain:
+            circle = [b.name for b in chain[chain.index(definition) :]]
+            self.once(line, 0, f"subcircuit '{definition.name}' contains itself: {' → '.join([*circle, definition.name])}.")
+            return
+        if len(chain) >= MAX_NESTING:
+            self.once(line, 0, f"subcircuits are nested more than {MAX_NESTING} deep.")
+            return
+        given = template.parameters
+        known = definition.defaults.keys() | definition.params.keys()
+        multiplied = scope.multiplied or ("m" in given and "m" not in known)
+        for key, bound in given.items():
+            if key not in known and key != "m":
+                hint = near(key, definition.defaults, kind="It has")
+                self.once(line, bound.at, f"subcircuit '{definition.name}' has no parameter '{key}'.", hint)
+        inside = Scope(name, scope, multiplied and "m" not in known)
+        self.scopes[name] = inside
+        self.bind(inside, definition.defaults, inside)
+        self.bind(inside, definition.params, inside)
+        # What the instance gives goes before both the defaults and the .param of the body (measured on ngspice 39).
+        self.bind(inside, given, scope)
+        if inside.multiplied and "m" in given and scope.multiplied:
+            own = inside.bindings["m"]
+            own.expression = Call("*", (own.expression, Name("m")))
+        if template.model in self.devices:
+            self.device(template, name, nodes, definition, scope, inside)
+            return
+        if "m" in given and "m" not in known:
+            self.note_multiplied(template, definition)
+        self.expand(definition, inside, dict(zip(definition.pins, nodes, strict=True)), [*chain, definition])
+
+    def note_multiplied(self, template: Template, definition: Block) -> None:
+        for inner in definition.elements:
+            if inner.letter in "fh":
+                self.once(
+                    template.line, 0, f"m= on {template.name.upper()}: its '{inner.name}' is controlled by a current "
+                    "that m copies would share.", "Write the copies out.",
+                )  # fmt: skip
+            elif inner.letter == "b" or "m" in inner.parameters or inner.letter == "x":
+                message = f"m= multiplies every current in {template.name.upper()}; ngspice 39 itself would not for '{inner.name}'."
+                if not any(note.message == message for note in self.notes):
+                    self.notes.append(Note(template.line.location(), message))
+
+    def once(self, line: LogicalLine, at: int, message: str, hint: str = "") -> None:
+        """A problem of a line inside a subcircuit is told once, not once per instance."""
+        if (id(line), at) not in self.failed:
+            self.failed.add((id(line), at))
+            self.log.problem(line, at, message, hint)
+
+    def device(
+        self, template: Template, name: str, nodes: tuple[str, ...], block: Block, scope: Scope, inside: Scope
+    ) -> None:
+        for node in nodes:
+            self.count(node, template.line)
+        definition = self.definitions.get(id(block))
+        if definition is None:
+            file = block.location.file
+            definition = self.definitions[id(block)] = Definition(
+                name=block.name, pins=block.pins, defaults=tuple(block.defaults), file=file,
+                comments=tuple(self.log.comments.get(file, ())),
+                card={k: v for k, v in self.params.items() if v.location.file == file}, block=block,
+            )  # fmt: skip
+        parameters = {}
+        for key in [*block.defaults, *(k for k in template.parameters if k not in block.defaults)]:
+            source = template.parameters.get(key)
+            bound, where = (source, scope) if source is not None else (block.defaults[key], inside)
+            value = self.value(bound, where)
+            if value is not None:
+                parameters[key] = value
+        self.multiply(parameters, scope, template)
+        self.elements.append(
+            Device(name=name, nodes=nodes, parameters=parameters, scope=scope, location=template.line.location(),
+                   definition=definition, inside=inside)
+        )  # fmt: skip
+
+    def multiply(self, parameters: dict[str, Parameter], scope: Scope, template: Template) -> None:
+        """Give an element inside an instance with m= its share of it."""
+        if not scope.multiplied:
+            return
+        own = template.parameters.get("m")
+        expression: Expression = Name("m") if own is None else Call("*", (own.expression, Name("m")))
+        value = self.value(Bound(expression, template.line), scope)
+        if value is not None:
+            parameters["m"] = value
+
+    # Elements
+
+    def element(
+        self, template: Template, name: str, nodes: tuple[str, ...], block: Block, scope: Scope, flat
+    ) -> Element | None:
+        line, letter = template.line, template.letter
+        if letter in "rcl":
+            template = self.settle_model(template, block, scope)
+        parameters = self.parameters(template.parameters, scope)
+        if scope.multiplied and not (letter in "veh" or template.output == "v"):
+            self.multiply(parameters, scope, template)
+        common = {
+            "name": name, "nodes": nodes, "parameters": parameters, "scope": scope, "location": line.location(),
+        }  # fmt: skip
+        if letter in "rcl":
+            if letter == "r" and parameters.get("r") == 0.0 and not template.model:
+                self.once(line, template.parameters["r"].at, f"{template.name.upper()} is 0 ohm.",
+                          "ngspice would put 1 milliohm; write a small value, or a V source of 0 V.")  # fmt: skip
+            model = self.model(template, block, scope) if template.model else ""
+            return Passive(**common, model=model)
+        if letter in "vi":
+            return IndependentSource(**common, waveform=template.waveform)
+        if template.behaviour is not None:
+            return Behavioural(**common, output=template.output, expression=self.behaviour(template, scope, flat))
+        if letter in "eg":
+            controls = tuple(flat("0" if node == "gnd" else node) for node in template.controls)
+            for node in controls:
+                self.count(node, line)
+            return Controlled(**common, controls=controls)
+        if letter in "fh":
+            return Controlled(**common, controls=(self.flat_source(template.controls[0], scope),))
+        return ModelElement(**common, model=self.model(template, block, scope))
+
+    def settle_model(self, template: Template, block: Block, scope: Scope) -> Template:
+        """`R1 a b word`: the word is a parameter if there is one of that name, else a model."""
+        bound = template.parameters.get(template.letter)
+        if bound is None or not isinstance(bound.expression, Name) or template.model:
+            return template
+        word = bound.expression.name
+        if scope.find(word) is None and block.find_model(word) is not None:
+            rest = {k: v for k, v in template.parameters.items() if k != template.letter}
+            return Template(
+                template.letter, template.name, template.nodes, template.line, rest, word, bound.at
+            )
+        return template
+
+    def model(self, template: Template, block: Block, scope: Scope) -> str:
+        """The flat name of the card that an element uses; the card is kept, evaluated where it is defined."""
+        found = block.find_model(template.model)
+        if found is None:
+            binned = [n for n in block.visible("models") if n.rpartition(".")[0] == template.model]
+            if binned:
+                for name in binned:
+                    part = block.find_model(name)
+                    assert part is not None
+                    self.keep_model(*part, scope)
+                return template.model
+            hint = near(template.model, block.visible("models"), kind="Models visible here")
+            self.once(template.line, template.model_at,
+                      f"unknown model '{template.model}' on {template.name.upper()}.", hint)  # fmt: skip
+            return template.model
+        return self.keep_model(*found, scope)
+
+    def keep_model(self, card: ModelTemplate, holder: Block, scope: Scope) -> str:
+        where = scope
+        # A card inside a subcircuit is one card per instance, because its values may use the instance's parameters.
+        for outer in _outwards(scope):
+            where = outer
+            if holder.name and any(card is m for m in holder.models.values()) and outer.path:
+                break
+        if not holder.name:
+            where = self.top
+        name = f"{where.path}.{card.name}" if where.path else card.name
+        if name not in self.models:
+            parameters: dict[str, Parameter | str] = {}
+            for key, bound in card.parameters.items():
+                value = bound if isinstance(bound, str) else self.value(bound, where)
+                if value is not None:
+                    parameters[key] = value
+            self.models[name] = Model(name, card.type, parameters, card.line.location())
+        return name
+
+    def flat_source(self, name: str, scope: Scope) -> str:
+        parts = name.split(".")
+        if len(parts) > 2 and parts[-1].startswith(parts[0]):
+            name = ".".join(parts[1:])  # ngspice's own flat name, v.x1.v1
+        return f"{scope.path}.{name}" if scope.path else name
+
+    def behaviour(self, template: Template, scope: Scope, flat) -> Expression:
+        """The expression of a behavioural source with flat nodes and sources; its names are tried."""
+        bound = template.behaviour
+        assert bound is not None
+
+        def change(part: Expression) -> Expression:
+            if isinstance(part, Voltage):
+                plus, minus = ("0" if n == "gnd" else n for n in (part.plus, part.minus))
+                return Voltage(flat(plus), flat(minus), part.at)
+            if isinstance(part, Current):
+                return Current(self.flat_source(part.source, scope), part.at)
+            if isinstance(part, Name) and scope.find(part.name) is None and part.name in BEHAVIOURAL_NAMES:
+                return Number(BEHAVIOURAL_NAMES[part.name])
+            return part
+
+        expression = rewrite(bound.expression, change)
+        for part in walk(expression):
+            if isinstance(part, Name) and (part.name not in BEHAVIOURAL_VARIABLES or scope.find(part.name)):
+                self.value(Bound(part, bound.line, bound.at), scope)
+        return expression
+
+    # Names that can be checked only when all is flat
+
+    def check_names(self) -> None:
+        sources = {e.name for e in self.elements if e.letter == "v"}
+        by_name = {e.name for e in self.elements}
+        lines = {e.name: e for e in self.elements}
+        voltages = [e for e in self.elements if isinstance(e, (Controlled, Behavioural))]
+        for element in voltages:
+            if isinstance(element, Controlled) and element.letter in "fh":
+                self.check_source(element, element.controls[0], sources, by_name)
+            elif isinstance(element, Behavioural):
+                volts, currents = probes(element.expression)
+                for probe in currents:
+                    self.check_source(element, probe.source, sources, by_name)
+                for probe in volts:
+                    for node in (probe.plus, probe.minus):
+                        self.check_node(element, node)
+        for kind, values in (("ic", self.ic), ("nodeset", self.nodeset)):
+            for node, value in values.items():
+                if node not in self.nodes and node != "0":
+                    message = f".{kind} names node '{node}', which does not exist."
+                    self.log.problem_at(value.location, message, near(node, self.nodes))
+        del lines
+        for node, count in self.nodes.items():
+            if count == 1 and node != "0":
+                self.notes.append(Note(self.first_use[node].location(), f"node '{node}' has only one connection."))
+        if self.elements and "0" not in self.nodes:
+            first = next(iter(self.first_use.values()), None)
+            if first is not None:
+                self.log.problem(first, 0, "no element is connected to ground (node 0).", "Name one node 0.")
+
+    def check_source(self, element: Element, name: str, sources: set[str], names: set[str]) -> None:
+        if name in sources:
+            return
+        if name in names:
+            message, hint = f"{name.upper()} carries no current that can be read.", "Put a V source of 0 V in series."
+        else:
+            message = f"{element.name.upper()} reads the current of '{name}', which does not exist."
+            hint = near(name, sources, kind="Voltage sources")
+        self.log.problem_at(element.location, message, hint)
+
+    def check_node(self, element: Element, node: str) -> None:
+        if node == "0" or node in self.nodes:
+            if node != "0" and self.nodes[node] == 1:
+                self.nodes[node] += 1
+            return
+        message = f"{element.name.upper()} reads V({node}), a node that does not exist."
+        self.log.problem_at(element.location, message, near(node, self.nodes))
+
+    # Statements
+
+    def analysis(self, template) -> Analysis | None:
+        values = [self.value(bound, self.top) for bound in template.values]
+        if any(v is None for v in values):
+            return None
+        numbers = [float(v) for v in values if v is not None]
+        line = template.line
+        if template.kind == "op":
+            return Op()
+        if template.kind == "tran":
+            tran = Tran(numbers[0], numbers[1], *(numbers[2:] or [0.0]), uic=template.uic)
+            if tran.stop <= 0 or tran.step <= 0 or tran.start < 0 or tran.start > tran.stop:
+                self.log.problem(line, 0, f".tran wants 0 < step and 0 ≤ start < stop; it has step {tran.step:g} s, "
+                                 f"stop {tran.stop:g} s, start {tran.start:g} s.")  # fmt: skip
+            return tran
+        sweeps = []
+        names = {e.name for e in self.elements if e.letter in "vir"} | {"temp"}
+        for i, source in enumerate(template.names):
+            start, stop, step = numbers[3 * i : 3 * i + 3]
+            if source not in names:
+                self.log.problem(line, line.lower.find(source, 3), f".dc sweeps '{source}', which does not exist.",
+                                 near(source, names))  # fmt: skip
+            if step == 0 or (stop - start) / step < 0:
+                self.log.problem(line, 0, f".dc never gets from {start:g} to {stop:g} with step {step:g}.",
+                                 "Turn the sign of the step.")  # fmt: skip
+            elif (stop - start) / step > 10_000_000:
+                self.log.problem(line, 0, f".dc has {(stop - start) / step:.3g} points.", "Use a larger step.")
+            sweeps.append(Sweep(source, start, stop, step))
+        return Dc(tuple(sweeps))
+
+    def measure(self, analysis: str, name: str, line: LogicalLine, at: int) -> Measure:
+        text, result, position = line.lower, [], at
+        while (brace := text.find("{", position)) >= 0:
+            from ._expressions import ExpressionProblem, parse_expression
+
+            try:
+                end = closing(text, brace)
+                tree = parse_expression(text[brace + 1 : end], brace + 1)
+            except ExpressionProblem as problem:
+                self.log.problem(line, problem.at, str(problem), problem.hint)
+                break
+            value = self.value(Bound(tree, line, brace), self.top)
+            result.append(text[position:brace] + ("" if value is None else repr(float(value))))
+            position = end + 1
+        result.append(text[position:])
+        return Measure(analysis, name, "".join(result).strip(), line.location())
+
+    def option(self, value: Bound | str | bool) -> float | str | bool:
+        if not isinstance(value, Bound):
+            return value
+        number = self.value(value, self.top)
+        return 0.0 if number is None else float(number)
+
+
+def _outwards(scope: Scope) -> list[Scope]:
+    chain, current = [], scope
+    while current is not None:
+        chain.append(current)
+        current = current.parent
+    return chain

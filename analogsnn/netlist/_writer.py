@@ -35,12 +35,12 @@ def write_netlist(netlist: Netlist, *, analyses: bool = True) -> str:
     **Raises** `ValueError` for a netlist with whole devices; flatten it without them first.
     """
     evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
-    lines = [f"* {netlist.title}" if netlist.title else "* no title"]
-    lines += [_model(model) for model in netlist.models.values()]
+    title = "* " + (netlist.title or "no title")
+    lines = [_model(model) for model in netlist.models.values()]
     lines += [_element(element, evaluator) for element in netlist.elements]
     lines += list(_directives(netlist, analyses))
     lines.append(".end")
-    return "\n".join(wrapped for line in lines for wrapped in _wrap(line)) + "\n"
+    return "\n".join([title, *(wrapped for line in lines for wrapped in _wrap(line))]) + "\n"
 
 
 def flat_name(name: str) -> str:

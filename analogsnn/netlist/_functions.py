@@ -9,7 +9,7 @@ Measured on ngspice 39 (V-source `{…}` against B-source):
 | `(-2)^3` | 8 | 8 |
 | `1/0`, `exp(1000)`, `ln(0)` | refused | 1e32, 1e99, −1e99 |
 
-`nint` rounds halves to even, `int` cuts towards zero, `log` is the natural logarithm; all three as measured.
+`min` and `max` take two arguments: ngspice accepts more and then computes with the last two only. `nint` rounds halves to even, `int` cuts towards zero, `log` is the natural logarithm; all three as measured.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ _COMMON: dict[str, Callable[..., Any]] = {
     "floor": lambda x: float(math.floor(x)),
     "ceil": lambda x: float(math.ceil(x)),
     "nint": lambda x: float(round(x)),
-    "min": lambda x, *more: min((x, *more)),
-    "max": lambda x, *more: max((x, *more)),
+    "min": lambda x, y: min(x, y),
+    "max": lambda x, y: max(x, y),
 }
 
 PARAMETER_FUNCTIONS: Mapping[str, Callable[..., Any]] = _COMMON | {
@@ -126,9 +126,5 @@ BEHAVIOURAL_FUNCTIONS: Mapping[str, Callable[..., Any]] = _COMMON | {
     "le0": lambda x: float(x <= 0),
 }
 
-_ARITY = {"pow": (2, 2), "pwr": (2, 2), "min": (1, 99), "max": (1, 99), "ternary_fcn": (3, 3)}
-
-
-def arity(function: str) -> tuple[int, int]:
-    """The least and largest number of arguments of a named function of either table."""
-    return _ARITY.get(function, (1, 1))
+# Named functions with more than one argument; all others take one.
+ARGUMENTS = {"pow": 2, "pwr": 2, "min": 2, "max": 2, "ternary_fcn": 3}

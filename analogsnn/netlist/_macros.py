@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ._deck import Block, Bound, Function
 from ._expressions import Call, Expression, ExpressionProblem, Name, rewrite, walk
-from ._functions import BEHAVIOURAL_FUNCTIONS, PARAMETER_FUNCTIONS, RANDOM, arity
+from ._functions import ARGUMENTS, BEHAVIOURAL_FUNCTIONS, PARAMETER_FUNCTIONS, RANDOM
 from ._lines import Log
 from ._names import near
 
@@ -90,9 +90,10 @@ def _check_calls(tree: Expression, behavioural: bool, functions: Mapping[str, Fu
             known = [*(f for f in table if f not in _OPERATORS), *functions]
             raise ExpressionProblem(f"there is no function {name}() in {where}.", node.at, near(name, known))
         if name not in _OPERATORS:
-            least, most = arity(name)
-            if behavioural and name in ("min", "max"):
-                least = most = 2
-            if not least <= count <= most:
-                wanted = str(least) if least == most else f"{least} or more"
-                raise ExpressionProblem(f"{name}() takes {wanted} argument(s) and has {count}.", node.at)
+            wanted = ARGUMENTS.get(name, 1)
+            if count != wanted:
+                nest = name in ("min", "max") and count > 2
+                raise ExpressionProblem(
+                    f"{name}() takes {wanted} argument{'s' * (wanted > 1)} and has {count}.", node.at,
+                    f"Nest the calls: {name}(a,{name}(b,c)); ngspice 39 drops all but the last two." if nest else "",
+                )  # fmt: skip

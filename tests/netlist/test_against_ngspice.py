@@ -1,0 +1,55 @@
+"""The reader against ngspice's own reading: 300 generated decks, and every waveform."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from analogsnn.netlist import read_netlist_text, resolve_waveform, write_netlist
+
+from . import nodal
+from .decks import random_deck
+from .ngspice import needs_ngspice, operating_point, run_ngspice
+
+pytestmark = needs_ngspice
+
+
+def worst(found: dict[str, float], wanted: dict[str, float]) -> float:
+    """Largest difference relative to the value, or to a thousandth of the largest voltage where that is more."""
+    floor = max(abs(v) for v in wanted.values()) / 1000
+    return max(abs(found[node] - v) / max(abs(v), floor) for node, v in wanted.items())
+
+
+@pytest.mark.parametrize("first", range(0, 300, 25))
+def test_operating_points_of_generated_decks(first: int):
+    for seed in range(first, first + 25):
+        deck = random_deck(seed)
+        netlist = read_netlist_text(deck)
+        wanted = operating_point(deck, netlist.nodes)
+        assert worst(nodal.operating_point(netlist), wanted) < 1e-9, f"seed {seed}\n{deck}"
+        assert worst(operating_point(write_netlist(netlist), netlist.nodes), wanted) < 1e-9, f"written, seed {seed}"
+
+
+WAVEFORMS = [
+    "pulse(0 1)", "pulse(0 1 1u)", "pulse(0 1 2u 0 0 5u 20u)", "pulse(0.2 1.8 2u 1u 3u 5u 20u)", "pulse(1 0 0 1u)",
+    "pulse(0 1 2u 1u 1u 0 0)", "sin(0 1)", "sin(0.5 1 50k)", "sin(0.5 1 50k 7u 1e4)", "sin(0 1 0 5u)",
+    "sin(0 1 50k 5u 0 90)", "exp(0 1)", "exp(0 1 2u 3u)", "exp(0 1 2u 3u 20u 5u)", "exp(1 0.2 0 0 0 0)",
+    "pwl(0 0 10u 1 20u 0.5)", "pwl(5u 1 10u 2)", "pwl(0 0 10u 1 20u 0.5) r=0", "pwl(0 0 10u 1 20u 0.5) r=10u td=3u",
+    "pwl(0 0 10u 1) td=12u", "am(1 2 20k 200k)", "am(1 2 20k 200k 10u)", "sffm(0.1 1 100k 2 20k)", "sffm(0 1 100k)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WAVEFORMS)
+def test_waveforms(text: str):
+    deck = f"waveform\nV1 a 0 {text}\nR1 a 0 1k\n.tran 1u 60u 0 0.5u\n"
+    netlist = read_netlist_text(deck)
+    out = run_ngspice(deck, "run\nprint col time v(a)")
+    rows = [line.split() for line in out.splitlines() if re.match(r"\d+\s", line)]
+    table = np.array([[float(row[1]), float(row[2])] for row in rows])
+    assert len(table) > 100, out
+    source = netlist.element("v1")
+    waveform = resolve_waveform(source.waveform, source.parameters, 1e-6, 60e-6)  # type: ignore[attr-defined]
+    ours = np.array([waveform.at(t) for t in table[:, 0]])
+    assert np.abs(ours - table[:, 1]).max() < 1e-9

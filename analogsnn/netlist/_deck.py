@@ -132,7 +132,7 @@ def read_value(text: str, at: int, line: LogicalLine, log: Log, *, behavioural: 
         try:
             value = read_number(text)
         except NumberProblem as problem:
-            if re.search(r"[*/(){}^]|[\w.][+-]", text) and not re.search(r"\d[a-z]*,\d", text):
+            if problem.malformed and re.search(r"[*/(){}^]|[\w.][+-]", text) and not re.search(r"\d[a-z]*,\d", text):
                 return Bound(parse_expression(text, at, behavioural=behavioural), line, at)
             raise ExpressionProblem(f"{problem}.", at, problem.hint) from None
         note = trap(line.text[at : at + len(text)], value)
@@ -152,17 +152,17 @@ def read_value(text: str, at: int, line: LogicalLine, log: Log, *, behavioural: 
     return Bound(parse_expression(text, at, behavioural=behavioural), line, at)
 
 
-def read_pairs(text: str, start: int, line: LogicalLine, log: Log, *, what: str) -> dict[str, Bound]:
-    """`name=value` pairs of `.param`, of a `.subckt` line, of a model.
+def read_pairs(text: str, start: int, line: LogicalLine, log: Log) -> dict[str, Bound]:
+    """The `name=value` pairs of a `.param` line. A word that is no pair is a problem, and the pairs around it are kept.
 
-    **Raises** `ExpressionProblem` for a word that is no pair.
+    **Raises** `ExpressionProblem` for a value that cannot be read.
     """
     pairs: dict[str, Bound] = {}
     for item in split_fields(text, start):
-        if not item.key:
-            raise ExpressionProblem(
-                f"'{item.value}' is not a name=value pair.", item.at,
-                f"{what} with blanks inside needs braces: {{…}}." if pairs else f"{what} is written name=value.",
-            )  # fmt: skip
-        pairs[item.key] = read_value(item.value, item.at, line, log)
+        if item.key:
+            pairs[item.key] = read_value(item.value, item.at, line, log)
+        else:
+            hint = "A value with blanks inside needs braces: {…}." if pairs else "Write .param w=2u."
+            log.problem(line, item.at, f"'{item.value}' is not a name=value pair.", hint)
+            break
     return pairs

@@ -128,7 +128,9 @@ def _passive(letter: str, fields: list[Field], line: LogicalLine, log: Log) -> T
     parameters = _pairs([item for item in rest if item.key], line, log, _KNOWN[letter])
     model, model_at = "", 0
     for item in words:
-        if letter not in parameters and (is_number(item.value) or item.value[0] in "{'+-.(\"" or item is words[-1] and len(words) == 1 and not model and _is_value(item, parameters)):  # noqa: E501
+        # A single bare word may be a parameter or a model; which of the two is known when all lines are read.
+        bare = len(words) == 1 and not parameters.keys() & {"l", "w"}
+        if letter not in parameters and (is_number(item.value) or item.value[0] in "{'+-.(\"" or bare):
             parameters[letter] = read_value(item.value, item.at, line, log)
         elif not model and re.match(r"[a-z_]", item.value):
             model, model_at = item.value, item.at
@@ -138,13 +140,11 @@ def _passive(letter: str, fields: list[Field], line: LogicalLine, log: Log) -> T
             )
     if letter not in parameters and not model:
         unit = {"r": "ohm", "c": "farad", "l": "henry"}[letter]
-        raise ExpressionProblem(f"{name.upper()} has no value.", fields[2].at, f"Add one in {unit} after its two nodes.")
+        hint = f"Add one in {unit} after its two nodes."
+        if is_number(nodes[1]) and not nodes[1].isdigit():
+            hint = f"'{nodes[1]}' was read as its second node: a node is missing."
+        raise ExpressionProblem(f"{name.upper()} has no value.", fields[2].at, hint)
     return Template(letter, name, nodes, line, parameters, model, model_at)
-
-
-def _is_value(item: Field, parameters: dict[str, Bound]) -> bool:
-    """A single word could be a parameter or a model; which of the two is known when all lines are read."""
-    return not parameters.keys() & {"l", "w"}
 
 
 def _source(letter: str, fields: list[Field], line: LogicalLine, log: Log) -> Template:

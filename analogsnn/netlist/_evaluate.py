@@ -17,7 +17,12 @@ class Undefined(ExpressionProblem):
 
 
 class Circular(ExpressionProblem):
-    """A parameter that depends on itself."""
+    """Parameters that depend on one another in a circle, which `circle` holds, first to last."""
+
+    def __init__(self, circle: list[Binding]):
+        names = " → ".join(binding.name for binding in [*circle, circle[0]])
+        super().__init__(f"parameter '{circle[0].name}' depends on itself: {names}.", 0, "Break the circle.")
+        self.circle = circle
 
 
 def _names(expression: Expression) -> list[Name]:
@@ -96,9 +101,7 @@ class Evaluator:
                 needed = self._needed(binding)
                 if needed is not None:
                     if id(needed) in waiting:
-                        first = next(i for i, b in enumerate(stack) if b is needed)
-                        circle = " → ".join(b.name for b in [*stack[first:], needed])
-                        raise Circular(f"parameter '{needed.name}' depends on itself: {circle}.", 0, "Break the circle.")
+                        raise Circular(stack[next(i for i, b in enumerate(stack) if b is needed) :])
                     stack.append(needed)
                     waiting.add(id(needed))
                     continue
@@ -125,7 +128,11 @@ class Evaluator:
         def lookup(leaf: Expression) -> Any:
             assert isinstance(leaf, Name), leaf
             other = binding.resolve(leaf.name)
-            return self._special(leaf) if other is None else self._values[id(other)]
+            if other is None:
+                if leaf.name == binding.name:
+                    raise Circular([binding])
+                return self._special(leaf)
+            return self._values[id(other)]
 
         return evaluate(expression, lookup, self.functions)
 
@@ -133,8 +140,7 @@ class Evaluator:
 def describe_failure(error: Exception, at: int, names: list[str]) -> tuple[int, str, str]:
     """Offset, message and hint for whatever an evaluation raised."""
     if isinstance(error, Undefined):
-        missing = str(error).split("'")[1]
-        return error.at, str(error), near(missing, names)
+        return error.at, str(error), near(str(error).split("'")[1], names)
     if isinstance(error, ExpressionProblem):
         return error.at, str(error), error.hint
     if isinstance(error, ZeroDivisionError):

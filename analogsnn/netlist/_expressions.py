@@ -117,7 +117,7 @@ class _Parser:
                 word = rest.split()[0]
                 if word[0].isdigit() or word[0] == ".":
                     self._bad_number(word)
-                raise self.problem(f"'{word[0]}' has no meaning in an expression")
+                raise self.problem(f"'{word[0]}' has no meaning in an expression.")
             self.kind, self.token, self.match = "end", "", None
             return
         self.kind = str(match.lastgroup)
@@ -129,28 +129,28 @@ class _Parser:
         try:
             read_number(word)
         except NumberProblem as problem:
-            raise self.problem(str(problem), problem.hint) from None
+            raise self.problem(f"{problem}.", problem.hint) from None
 
     def whole(self) -> Expression:
         if self.kind == "end":
-            raise self.problem("an expression is empty", "Write a number or a parameter.")
+            raise self.problem("an expression is empty.", "Write a number or a parameter.")
         tree = self.ternary()
         if self.kind != "end":
-            raise self.problem(f"'{self.token}' does not continue the expression", "An operator is missing before it.")
+            raise self.problem(f"'{self.token}' does not continue the expression.", "An operator is missing before it.")
         if depth(tree) > MAX_DEPTH:
-            raise self.problem(f"the expression is nested more than {MAX_DEPTH} deep", "Split it over several .param.")
+            raise self.problem(f"the expression is nested more than {MAX_DEPTH} deep.", "Split it over several .param.")
         return tree
 
     def expect(self, sign: str) -> None:
         if self.kind != "sign" or self.token != sign:
             found = f"'{self.token}'" if self.token else "the end"
-            raise self.problem(f"'{sign}' is missing before {found} of the expression '{_short(self.text)}'")
+            raise self.problem(f"'{sign}' is missing before {found} of the expression '{_short(self.text)}'.")
         self.advance()
 
     def ternary(self) -> Expression:
         self.depth += 1
         if self.depth > MAX_DEPTH // 5:
-            raise self.problem("the expression has too many nested parentheses", "Split it over several .param.")
+            raise self.problem("the expression has too many nested parentheses.", "Split it over several .param.")
         tree = self.binary(1)
         if self.token == "?" and self.kind == "sign":
             at = self.at + self.start
@@ -176,7 +176,7 @@ class _Parser:
             signs.append((self.token, self.at + self.start))
             self.advance()
             if len(signs) > MAX_DEPTH // 5:
-                raise self.problem("the expression has too many signs in a row")
+                raise self.problem("the expression has too many signs in a row.")
         if not signs:
             return self.primary()
         tree = self.binary(_SIGN_LEVEL + 1)
@@ -201,8 +201,8 @@ class _Parser:
         if self.behavioural and token in ("{", "'"):
             return self.braced(token)
         if kind == "end":
-            raise self.problem(f"the expression '{_short(self.text)}' ends too early", "An operand is missing.")
-        raise self.problem(f"'{token}' stands where a number or a name is wanted")
+            raise self.problem(f"the expression '{_short(self.text)}' ends too early.", "An operand is missing.")
+        raise self.problem(f"'{token}' stands where a number or a name is wanted.")
 
     def number(self) -> Expression:
         assert self.match is not None
@@ -211,7 +211,7 @@ class _Parser:
         try:
             value = scaled(match, braces=not self.behavioural)
         except NumberProblem as problem:
-            raise self.problem(str(problem), problem.hint) from None
+            raise self.problem(f"{problem}.", problem.hint) from None
         self.advance()
         return Number(value)
 
@@ -219,7 +219,7 @@ class _Parser:
         probe = _PROBE.match(self.text, self.position) if name in ("v", "i") else None
         if probe is not None and (self.behavioural or name == "v"):
             if not self.behavioural:
-                raise self.problem(f"{self.token}({probe.group(1)}) cannot stand in a parameter", "Use a B-source.")
+                raise self.problem(f"{self.token}({probe.group(1)}) cannot stand in a parameter.", "Use a B-source.")
             tree = self.probe(name, probe.group(1), at)
             self.position = probe.end()
             self.advance()
@@ -241,7 +241,7 @@ class _Parser:
         names = [part.strip().lower() for part in inside.split(",")]
         if not all(names) or len(names) > (2 if name == "v" else 1):
             wanted = "one or two nodes" if name == "v" else "one voltage source"
-            raise self.problem(f"{name.upper()}({inside}) wants {wanted}")
+            raise self.problem(f"{name.upper()}({inside}) wants {wanted}.")
         return Voltage(*names, at=at) if name == "v" else Current(names[0], at)
 
     def braced(self, opening: str) -> Expression:
@@ -256,7 +256,7 @@ class _Parser:
                     break
             end += 1
         if level:
-            raise self.problem(f"'{closing}' is missing")
+            raise self.problem(f"'{closing}' is missing.")
         inside = self.text[self.position : end]
         tree = parse_expression(inside, self.at + self.position, behavioural=True)
         self.position = end + 1

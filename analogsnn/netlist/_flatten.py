@@ -31,7 +31,7 @@ from ._netlist import (
 )
 from ._parser import Deck
 
-MAX_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 500_000
 MAX_NESTING = 60
 DEFAULT_TEMPERATURE = 27.0  # degree Celsius, SPICE's
 
@@ -75,6 +75,7 @@ class _Flattener:
             if (value := self.value(Bound(Name(name, bound.at), bound.line, bound.at), top)) is not None
         }
         self.params = params
+        self.refuse_bombs()
         self.expand(deck.top, top, {}, [])
         self.check_names()
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
@@ -119,17 +120,21 @@ class _Flattener:
 
     def fail(self, error: Exception, bound: Bound, scope: Scope) -> None:
         """Report a failed evaluation at the line that causes it, once."""
+        if isinstance(error, Circular):
+            # Told where its first parameter stands in the deck, wherever it was met.
+            first = min(error.circle, key=lambda binding: (binding.location.line, binding.location.column))
+            turn = error.circle.index(first)
+            error = Circular(error.circle[turn:] + error.circle[:turn])
+            line, at = self.lines[first.path]
+            self.once(line, at, str(error), error.hint)
+            return
         line, at = bound.line, bound.at
         culprit = self.culprit(bound.expression, scope)
         if culprit is not None:
             line, at = self.lines[culprit.path]
-        names = [n for s in _outwards(scope) for n in s.bindings]
+        names = [name for outer in _outwards(scope) for name in outer.bindings]
         at, message, hint = describe_failure(error, at, names)
-        if (key := (id(line), at)) not in self.failed and (id(line), -1) not in self.failed:
-            if isinstance(error, Circular):
-                self.failed.add((id(line), -1))
-            self.failed.add(key)
-            self.log.problem(line, at, message, hint)
+        self.once(line, at, message, hint)
 
     def culprit(self, expression: Expression, scope: Scope) -> Binding | None:
         """The innermost parameter whose own evaluation fails."""
@@ -172,6 +177,34 @@ class _Flattener:
 
     # Instances
 
+    def refuse_bombs(self) -> None:
+        """Count the elements before making them: forty small subcircuits can say 2⁴⁰."""
+        sizes: dict[int, int] = {}
+        open_: set[int] = set()
+
+        def size(block: Block, level: int) -> int:
+            if id(block) in sizes:
+                return sizes[id(block)]
+            if id(block) in open_ or level > MAX_NESTING:
+                return 0  # told when it is expanded
+            open_.add(id(block))
+            total = 0
+            for template in block.elements:
+                inner = block.find_block(template.model) if template.letter == "x" else None
+                total += 1 + (size(inner, level + 1) if inner is not None else 0)
+            open_.discard(id(block))
+            sizes[id(block)] = total
+            return total
+
+        for template in self.deck.top.elements:
+            inner = self.deck.top.find_block(template.model) if template.letter == "x" else None
+            if inner is not None and size(inner, 1) > MAX_ELEMENTS:
+                self.log.problem(
+                    template.line, 0, f"{template.name.upper()} alone has {float(size(inner, 1)):.2g} elements; "
+                    f"{MAX_ELEMENTS} are allowed.",
+                )  # fmt: skip
+                self.log.stop()
+
     def expand(self, block: Block, scope: Scope, pins: dict[str, str], chain: list[Block]) -> None:
         prefix = f"{scope.path}." if scope.path else ""
 
@@ -182,9 +215,6 @@ class _Flattener:
             return node if not prefix or node in self.globals else prefix + node
 
         for template in block.elements:
-            if len(self.elements) >= MAX_ELEMENTS:
-                self.log.problem(template.line, 0, f"the flat circuit has more than {MAX_ELEMENTS} elements.")
-                self.log.stop()
             name = prefix + template.name
             nodes = tuple([flat(node) for node in template.nodes])
             if template.letter == "x":
@@ -424,9 +454,7 @@ class _Flattener:
     def check_names(self) -> None:
         sources = {e.name for e in self.elements if e.letter == "v"}
         by_name = {e.name for e in self.elements}
-        lines = {e.name: e for e in self.elements}
-        voltages = [e for e in self.elements if isinstance(e, (Controlled, Behavioural))]
-        for element in voltages:
+        for element in self.elements:
             if isinstance(element, Controlled) and element.letter in "fh":
                 self.check_source(element, element.controls[0], sources, by_name)
             elif isinstance(element, Behavioural):
@@ -441,11 +469,10 @@ class _Flattener:
                 if node not in self.nodes and node != "0":
                     message = f".{kind} names node '{node}', which does not exist."
                     self.log.problem_at(value.location, message, near(node, self.nodes))
-        del lines
         for node, count in self.nodes.items():
             if count == 1 and node != "0":
                 self.notes.append(Note(self.first_use[node].location(), f"node '{node}' has only one connection."))
-        if self.elements and "0" not in self.nodes:
+        if self.elements and "0" not in self.nodes and not self.log.problems:
             first = next(iter(self.first_use.values()), None)
             if first is not None:
                 self.log.problem(first, 0, "no element is connected to ground (node 0).", "Name one node 0.")

@@ -90,8 +90,10 @@ class Log:
         self.notes.append(Note(line.location(at), message))
 
     def stop(self) -> None:
-        """Raise what was gathered, if anything was."""
+        """Raise what was gathered, if anything was, in the order of the files."""
         if self.problems:
+            order = {file: i for i, file in enumerate(self.files)}
+            self.problems.sort(key=lambda p: (order.get(p.file, -1), p.line, p.column))
             raise NetlistErrors(self.problems)
 
 
@@ -99,6 +101,7 @@ class Files:
     """Opens the files of one deck: only below the allowed folders, whatever `..` and symbolic links say."""
 
     def __init__(self, roots: Sequence[str | Path], log: Log):
+        self.given = [os.fspath(root) for root in roots]
         self.roots = [os.path.realpath(root) for root in roots]
         self.log = log
         self.opened = 0
@@ -112,7 +115,7 @@ class Files:
 
         real = os.path.realpath(path)
         if not any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in self.roots):
-            allowed = " or ".join(f"'{root}'" for root in self.roots) or "none: the deck was given as text"
+            allowed = " or ".join(f"'{root}'" for root in self.given) or "none: the deck was given as text"
             return refuse(
                 f"'{path}' lies outside the folder that a deck may read ({allowed}).",
                 "Move the file below it, or allow another folder with root=.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ._deck import Block, Bound, Function
-from ._expressions import Call, Expression, ExpressionProblem, Name, rewrite, walk
+from ._expressions import Call, Expression, ExpressionProblem, Name, Number, rewrite, walk
 from ._functions import ARGUMENTS, BEHAVIOURAL_FUNCTIONS, PARAMETER_FUNCTIONS, RANDOM
 from ._lines import Log
 from ._names import near
@@ -23,6 +23,7 @@ def check_block(block: Block, log: Log, outer: Mapping[str, Function] | None = N
             _check_calls(bound.expression, behavioural, functions)
         except ExpressionProblem as problem:
             log.problem(bound.line, problem.at, str(problem), problem.hint)
+            bound.expression = Number(1.0)  # the deck is refused; this keeps one mistake from being told many times
     for inner in block.blocks.values():
         check_block(inner, log, functions)
 

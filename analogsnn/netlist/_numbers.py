@@ -17,11 +17,11 @@ _WHOLE = re.compile(r"([+-]?)" + NUMBER.pattern + r"$", re.IGNORECASE)
 
 
 class NumberProblem(ValueError):
-    """A number that cannot be used; `hint` says what to write instead."""
+    """A number that cannot be used; `hint` says what to write instead, `malformed` that it is no number at all."""
 
-    def __init__(self, message: str, hint: str = ""):
+    def __init__(self, message: str, hint: str = "", *, malformed: bool = False):
         super().__init__(message)
-        self.hint = hint
+        self.hint, self.malformed = hint, malformed
 
 
 def scaled(match: re.Match[str], *, braces: bool = False) -> float:
@@ -94,11 +94,11 @@ class _Shifted:
 
 def _explain(text: str) -> NumberProblem:
     if re.fullmatch(r"[+-]?(nan|inf|infinity)", text, re.IGNORECASE):
-        return NumberProblem(f"'{text}' is not a number a circuit can use", "Write a finite value.")
+        return NumberProblem(f"'{text}' is not a number a circuit can use", "Write a finite value.", malformed=True)
     split = re.fullmatch(r"([+-]?\d+)([a-z]+)(\d+)", text, re.IGNORECASE)
     if split:
         whole, scale, fraction = split.groups()
-        return NumberProblem(f"'{text}' is not a SPICE number", f"Did you mean {whole}.{fraction}{scale}?")
+        return NumberProblem(f"'{text}' is not a SPICE number", f"Did you mean {whole}.{fraction}{scale}?", malformed=True)
     if re.fullmatch(r"[+-]?\d+,\d+\w*", text):
-        return NumberProblem(f"'{text}' has a comma", f"The decimal mark is a point: {text.replace(',', '.')}.")
-    return NumberProblem(f"'{text}' is not a SPICE number", "Write a number such as 2.2k, 10u or 1e-12.")
+        return NumberProblem(f"'{text}' has a comma", f"The decimal mark is a point: {text.replace(',', '.')}.", malformed=True)
+    return NumberProblem(f"'{text}' is not a SPICE number", "Write a number such as 2.2k, 10u or 1e-12.", malformed=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ._analyses import Directives, read_analysis, read_measure, read_node_values, read_options
 from ._deck import Block, Bound, Function, ModelTemplate, NodeValue, read_pairs, read_value
 from ._elements import read_element
-from ._expressions import ExpressionProblem, parse_expression
+from ._expressions import ExpressionProblem, Number, parse_expression
 from ._fields import closing, split_fields, split_words
 from ._lines import Files, Location, LogicalLine, Log, expand_includes, logical_lines
 from ._macros import check_block
@@ -128,9 +128,9 @@ class _Parser:
             line = LogicalLine(self.path, first, first.lower(), [(0, 1, 0)])
             try:
                 template = read_element(line, self.top, Log())
-                # A sentence can look like an instance or a device; only values make it sure.
-                statement = template.letter not in "xmdqj" and template.model == ""
-                statement = statement or any("=" in word for word in words)
+                # A sentence can look like an element; a number where one is wanted makes it sure.
+                values = [bound.expression for bound in template.parameters.values()]
+                statement = any(isinstance(value, Number) for value in values)
             except (ExpressionProblem, ValueError):
                 return
         if statement:
@@ -202,10 +202,7 @@ class _Parser:
         if call is not None:
             self._function(line, call, start)
             return
-        pairs = read_pairs(line.lower, start, line, self.log, what="a parameter")
-        if not pairs:
-            raise ExpressionProblem(".param has no name=value.", 0, "Write .param w=2u.")
-        for name, bound in pairs.items():
+        for name, bound in read_pairs(line.lower, start, line, self.log).items():
             if not re.fullmatch(r"[a-z_][\w.]*", name):
                 raise ExpressionProblem(f"'{name}' cannot be a parameter's name.", bound.at, "Use letters, digits, _.")
             if name in self.block.params:

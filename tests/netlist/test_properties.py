@@ -41,7 +41,7 @@ Rh h 0 1k tc1=1m
 L1 h e 1u
 C1 out 0 1p
 + ic=0.5
-.ic v(out)=0 v(xa.x1.p)=1
+.ic v(out)=0 v(b)=1
 .options reltol=1e-4 method=gear
 .temp 27
 .tran 1u 1m uic

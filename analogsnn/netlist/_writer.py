@@ -116,7 +116,7 @@ def format_expression(expression: Expression, scope: Scope, evaluator: Evaluator
     if isinstance(expression, Voltage):
         return f"v({expression.plus})" if expression.minus == "0" else f"v({expression.plus},{expression.minus})"
     if isinstance(expression, Current):
-        return f"i({flat_name(expression.source, "v")})"
+        return f"i({flat_name(expression.source, 'v')})"
     if isinstance(expression, Name):
         if expression.name in BEHAVIOURAL_VARIABLES and scope.find(expression.name) is None:
             return expression.name

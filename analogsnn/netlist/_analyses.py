@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ._deck import Bound, read_value
 from ._expressions import ExpressionProblem
 from ._fields import split_fields
-from ._lines import LogicalLine, Location, Log
+from ._lines import Location, Log, LogicalLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ Analysis = Tran | Dc | Op
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A `.meas` statement: `analysis` (tran, dc), result `name`, and the words after it with `{…}` replaced by numbers."""
+    """A `.meas` statement: `analysis` (tran, dc), result `name`, and the words after it, `{…}` replaced by numbers."""
 
     analysis: str
     name: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ._expressions import Expression, ExpressionProblem, Name, Number, parse_expression
 from ._fields import split_fields
-from ._lines import LogicalLine, Location, Log
+from ._lines import Location, Log, LogicalLine
 from ._numbers import NumberProblem, is_number, read_number, trap
 
 _SIMPLE = re.compile(r"[a-z_][\w.]*$")
@@ -139,7 +139,7 @@ def read_value(text: str, at: int, line: LogicalLine, log: Log, *, behavioural: 
         if note:
             log.note(line, at, note)
         return Bound(Number(value), line, at)
-    if text[0] == "{" and text[-1] == "}" or text[0] in "'\"" and text[-1] == text[0] and len(text) > 1:
+    if (text[0] == "{" and text[-1] == "}") or (text[0] in "'\"" and text[-1] == text[0] and len(text) > 1):
         inside = text[1:-1]
         tree = parse_expression(inside, at + 1, behavioural=behavioural)
         if re.search(r"\dmil\b", inside) and not behavioural:

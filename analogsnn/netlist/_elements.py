@@ -22,7 +22,7 @@ from ._expressions import (
 )
 from ._fields import Field, split_fields
 from ._functions import BEHAVIOURAL_FUNCTIONS
-from ._lines import LogicalLine, Log
+from ._lines import Log, LogicalLine
 from ._numbers import is_number
 from ._sources import read_source
 
@@ -73,8 +73,8 @@ def read_element(line: LogicalLine, block: Block, log: Log) -> Template:
 
 
 def plain_name(name: str) -> str:
-    """The name without ngspice's mark of a flattened element: `v.x1.v1` is `x1.v1`, so that a written deck reads back to
-    the same names. Other names with points stay."""
+    """The name without ngspice's mark of a flattened element: `v.x1.v1` is `x1.v1`, so that a written deck reads back
+    to the same names. Other names with points stay."""
     match = re.fullmatch(r"([a-z])\.(x[^.]*\.(?:[^.]+\.)*\1[^.]*)", name)
     return match.group(2) if match else name
 
@@ -193,10 +193,7 @@ def _controlled(letter: str, fields: list[Field], line: LogicalLine, log: Log) -
     else:
         nodes, controls = nodes[:2], nodes[2:]
     parameters: dict[str, Bound] = {}
-    if rest and not rest[0].key:
-        parameters["gain"] = read_value(rest[0].value, rest[0].at, line, log)
-        rest = rest[1:]
-    elif rest and rest[0].key in ("gain", "value"):
+    if (rest and not rest[0].key) or (rest and rest[0].key in ("gain", "value")):
         parameters["gain"] = read_value(rest[0].value, rest[0].at, line, log)
         rest = rest[1:]
     else:
@@ -206,7 +203,7 @@ def _controlled(letter: str, fields: list[Field], line: LogicalLine, log: Log) -
 
 
 def _behaviour(line: LogicalLine) -> re.Match[str] | None:
-    """Where the expression of a B, E or G line begins: the first `I=`, `V=`, `vol=`, `cur=`, `value=` after the nodes."""
+    """Where the expression of a B, E or G line begins: `I=`, `V=`, `vol=`, `cur=` or `value=` after the nodes."""
     allowed = ("i", "v") if line.lower[0] == "b" else ("vol", "cur", "value")
     for match in _BEHAVIOUR.finditer(line.lower):
         if match.group(1) in allowed and len(line.lower[: match.start()].split()) >= 3:
@@ -221,14 +218,15 @@ def _read_behavioural(letter: str, line: LogicalLine, found: re.Match[str], log:
     nodes = _take_nodes(2, fields, line)
     key = found.group(1)
     output = {"i": "i", "v": "v", "cur": "i", "vol": "v", "value": "v" if letter == "e" else "i"}[key]
-    if letter == "e" and key == "cur" or letter == "g" and key == "vol":
+    if (letter == "e" and key == "cur") or (letter == "g" and key == "vol"):
         raise ExpressionProblem(f"{letter.upper()} elements have no {key}=.", found.start())
     text, at = line.lower[found.end() :], found.end()
     # Parameters may follow the expression: m=, tc1=, tc2= and the like.
     tail = re.search(r"\s(m|tc1|tc2|temp|dtemp)\s*=(?!=)", text)
     parameters: dict[str, Bound] = {}
     if tail is not None:
-        parameters = _pairs(split_fields(line.lower, at + tail.start()), line, log, {"m", "tc1", "tc2", "temp", "dtemp"})
+        fields_after = split_fields(line.lower, at + tail.start())
+        parameters = _pairs(fields_after, line, log, {"m", "tc1", "tc2", "temp", "dtemp"})
         text = text[: tail.start()]
     stripped = text.strip()
     if stripped[:1] in "{'\"" and stripped[-1:] == {"{": "}", "'": "'", '"': '"'}.get(stripped[:1]):

@@ -1,8 +1,8 @@
 """Expressions as trees: what stands in braces, in quotes, after `.param x=`, and on the right of a B-source.
 
-Precedence, lowest first, measured on ngspice 39: `a ? b : c` (right), `||`, `&&`, `== != < <= > >=` (left), `+ -`, `* / % \\`,
-a leading `-`, then `^` and `**`, which associate to the **left** (`2^3^2` is 64) and bind tighter than the sign on
-their left (`-2^2` is −4).
+Precedence, lowest first, measured on ngspice 39: `a ? b : c` (right), `||`, `&&`, `== != < <= > >=` (left), `+ -`,
+`* / % \\`, a leading `-`, then `^` and `**`, which associate to the **left** (`2^3^2` is 64) and bind tighter than the
+sign on their left (`-2^2` is −4).
 
 A tree knows nothing of numbers: `evaluate` asks a lookup for names and a table for operations, so the same tree gives
 floats here and traced, differentiable values in the circuit engine.
@@ -63,7 +63,7 @@ class Voltage:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """`I(source)` in a behavioural expression: the current through a voltage source from its + to its − node, in ampere."""
+    """`I(source)` in a behavioural expression: the current through a voltage source from + to −, in ampere."""
 
     source: str
     at: int = 0

@@ -245,7 +245,8 @@ class _Flattener:
         definition = block.find_block(template.model)
         if definition is None:
             hint = near(template.model, block.visible("blocks"), kind="Subcircuits visible here")
-            self.once(line, template.model_at, f"unknown subcircuit '{template.model}' on {template.name.upper()}.", hint)
+            message = f"unknown subcircuit '{template.model}' on {template.name.upper()}."
+            self.once(line, template.model_at, message, hint)
             return
         if len(nodes) != len(definition.pins):
             where = definition.location
@@ -257,8 +258,8 @@ class _Flattener:
             )  # fmt: skip
             return
         if definition in chain:
-            circle = [b.name for b in chain[chain.index(definition) :]]
-            self.once(line, 0, f"subcircuit '{definition.name}' contains itself: {' → '.join([*circle, definition.name])}.")
+            circle = " → ".join([*(b.name for b in chain[chain.index(definition) :]), definition.name])
+            self.once(line, 0, f"subcircuit '{definition.name}' contains itself: {circle}.")
             return
         if len(chain) >= MAX_NESTING:
             self.once(line, 0, f"subcircuits are nested more than {MAX_NESTING} deep.")
@@ -294,7 +295,10 @@ class _Flattener:
                     "that m copies would share.", "Write the copies out.",
                 )  # fmt: skip
             elif inner.letter == "b" or "m" in inner.parameters or inner.letter == "x":
-                message = f"m= multiplies every current in {template.name.upper()}; ngspice 39 itself would not for '{inner.name}'."
+                message = (
+                    f"m= multiplies every current in {template.name.upper()}; "
+                    f"ngspice 39 itself would not for '{inner.name}'."
+                )
                 if not any(note.message == message for note in self.notes):
                     self.notes.append(Note(template.line.location(), message))
 
@@ -326,9 +330,17 @@ class _Flattener:
                 parameters[key] = value
         self.multiply(parameters, scope, template)
         self.elements.append(
-            Device(name=name, letter="x", nodes=nodes, parameters=parameters, scope=scope, location=template.line.location(),
-                   definition=definition, inside=inside)
-        )  # fmt: skip
+            Device(
+                name=name,
+                letter="x",
+                nodes=nodes,
+                parameters=parameters,
+                scope=scope,
+                location=template.line.location(),
+                definition=definition,
+                inside=inside,
+            )
+        )
 
     def multiply(self, parameters: dict[str, Parameter], scope: Scope, template: Template) -> None:
         """Give an element inside an instance with m= its share of it."""
@@ -352,7 +364,8 @@ class _Flattener:
         if scope.multiplied and not (letter in "veh" or template.output == "v"):
             self.multiply(parameters, scope, template)
         common = {
-            "name": name, "letter": letter, "nodes": nodes, "parameters": parameters, "scope": scope, "location": line.location(),
+            "name": name, "letter": letter, "nodes": nodes, "parameters": parameters, "scope": scope,
+            "location": line.location(),
         }  # fmt: skip
         if letter in "rcl":
             if letter == "r" and parameters.get("r") == 0.0 and not template.model:
@@ -381,9 +394,7 @@ class _Flattener:
         word = bound.expression.name
         if scope.find(word) is None and block.find_model(word) is not None:
             rest = {k: v for k, v in template.parameters.items() if k != template.letter}
-            return Template(
-                template.letter, template.name, template.nodes, template.line, rest, word, bound.at
-            )
+            return Template(template.letter, template.name, template.nodes, template.line, rest, word, bound.at)
         return template
 
     def model(self, template: Template, block: Block, scope: Scope) -> str:

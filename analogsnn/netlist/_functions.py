@@ -9,7 +9,8 @@ Measured on ngspice 39 (V-source `{…}` against B-source):
 | `(-2)^3` | 8 | 8 |
 | `1/0`, `exp(1000)`, `ln(0)` | refused | 1e32, 1e99, −1e99 |
 
-`min` and `max` take two arguments: ngspice accepts more and then computes with the last two only. `nint` rounds halves to even, `int` cuts towards zero, `log` is the natural logarithm; all three as measured.
+`min` and `max` take two arguments: ngspice accepts more and then computes with the last two only. `nint` rounds halves
+to even, `int` cuts towards zero, `log` is the natural logarithm; all measured.
 """
 
 from __future__ import annotations

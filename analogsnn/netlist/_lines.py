@@ -46,8 +46,8 @@ class Note:
 class LogicalLine:
     """One statement with its continuations joined.
 
-    `text` is as written without comments, `lower` the same in lower case (what names are compared in), and `pieces` maps
-    offsets in them to places: `(offset, line, column offset)` per physical line.
+    `text` is as written without comments, `lower` the same in lower case (what names are compared in), and `pieces`
+    maps offsets in them to places: `(offset, line, column offset)` per physical line.
     """
 
     file: str
@@ -78,9 +78,7 @@ class Log:
     def problem_at(self, where: Location, message: str, hint: str = "", snippet: str = "") -> None:
         """Record a problem at a place."""
         snippet = snippet if len(snippet) <= 80 else snippet[:77] + "…"
-        error = NetlistError(
-            message, file=where.file, line=where.line, column=where.column, snippet=snippet, hint=hint
-        )
+        error = NetlistError(message, file=where.file, line=where.line, column=where.column, snippet=snippet, hint=hint)
         self.problems.append(error)
         if len(self.problems) >= self.limit:
             self.stop()
@@ -129,7 +127,8 @@ class Files:
             if not os.path.isfile(real) and os.path.exists(real):
                 return refuse(f"'{path}' is not an ordinary file.")
             if os.path.getsize(real) > MAX_FILE:
-                return refuse(f"'{path}' has {os.path.getsize(real) / 1e6:.0f} MB; {MAX_FILE // 1_000_000} are allowed.")
+                size = os.path.getsize(real) / 1e6
+                return refuse(f"'{path}' has {size:.0f} MB; {MAX_FILE / 1e6:.0f} are allowed.")
             data = Path(real).read_bytes()
         except FileNotFoundError:
             near = near_files(path)
@@ -178,8 +177,11 @@ def _lower(text: str) -> str:
 
 
 def logical_lines(text: str, file: str, log: Log, first: int = 1) -> list[LogicalLine]:
-    """Join continuations and drop comments. Comment lines are kept in `log.comments`, because a card says there what
-    model it is. `first` is the number of the first line. Comments and blank lines may stand between a line and its continuation, as in ngspice."""
+    """Join continuations and drop comments.
+
+    Comment lines are kept in `log.comments`, because a card says there what model it is. Comments and blank lines may
+    stand between a line and its continuation, as in ngspice. `first` is the number of the first line.
+    """
     comments = log.comments.setdefault(file, [])
     lines: list[LogicalLine] = []
     parts: list[str] = []
@@ -257,12 +259,12 @@ def logical_lines(text: str, file: str, log: Log, first: int = 1) -> list[Logica
 
 
 def _clean(raw: str, file: str, number: int, log: Log) -> str:
-    """Replace what ngspice takes as plain text (tab, micro sign) and refuse characters that only look like plain text."""
+    """Replace what ngspice takes as plain text (tab, micro sign); refuse characters that only look like plain text."""
     text = raw.translate(_MICRO)
     comment = _COMMENT_AT.search(text)
     code = text[: comment.start()] if comment else text
     for column, character in enumerate(code, 1):
-        if character.isascii() and character.isprintable() or character.isalpha():
+        if (character.isascii() and character.isprintable()) or character.isalpha():
             continue
         plain = {"−": "-", "–": "-", "—": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "\xa0": " ", "×": "*", "·": "*"}
         hint = f"Write '{plain[character]}' instead." if character in plain else "Remove it."
@@ -315,7 +317,7 @@ def _expand(
                 inside, opened = fields[0][0].lower(), line
                 found = found or inside == wanted
                 continue
-        if inside is not None and inside != wanted or inside is None and wanted is not None:
+        if (inside is not None and inside != wanted) or (inside is None and wanted is not None):
             continue
         if directive in (".include", ".inc", ".incl", ".lib"):
             yield from _include(line, chain, files, log, words)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ._deck import Block, Bound, Function
-from ._expressions import Call, Expression, ExpressionProblem, Name, Number, rewrite, walk
+from ._expressions import Call, Current, Expression, ExpressionProblem, Name, Number, Voltage, rewrite, walk
 from ._functions import ARGUMENTS, BEHAVIOURAL_FUNCTIONS, PARAMETER_FUNCTIONS, RANDOM
 from ._lines import Log
 from ._names import near
 
 MAX_SIZE = 20_000
-_OPERATORS = frozenset({"+", "-", "*", "/", "%", "\\", "^", "neg", "!", "?:", "&&", "||", "==", "!=", "<", "<=", ">", ">="})
+_OPERATORS = frozenset(
+    {"+", "-", "*", "/", "%", "\\", "^", "neg", "!", "?:", "&&", "||", "==", "!=", "<", "<=", ">", ">="}
+)  # fmt: skip
 
 
 def check_block(block: Block, log: Log, outer: Mapping[str, Function] | None = None) -> None:
@@ -75,7 +77,7 @@ def _check_calls(tree: Expression, behavioural: bool, functions: Mapping[str, Fu
     table = BEHAVIOURAL_FUNCTIONS if behavioural else PARAMETER_FUNCTIONS
     for node in walk(tree):
         if not isinstance(node, Call):
-            if not behavioural and not isinstance(node, Name) and hasattr(node, "at"):
+            if not behavioural and isinstance(node, (Voltage, Current)):
                 raise ExpressionProblem("a voltage or current cannot stand in a parameter.", node.at, "Use a B-source.")
             continue
         name, count = node.function, len(node.arguments)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def near(name: str, names: Iterable[str], *, kind: str = "") -> str:
-    """A hint such as `Models visible here: nch, pch. Did you mean 'nch'?`; the list only with `kind`, "" without names."""
+    """A hint such as `Models visible here: nch, pch. Did you mean 'nch'?`; without `kind` only its second part."""
     candidates = sorted(set(names))
     words = []
     if kind and candidates:

@@ -135,8 +135,8 @@ class IndependentSource(Element):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controlled(Element):
-    """Linear E, F, G or H with `parameters["gain"]`; `controls` are the two nodes of E and G, or the name of the voltage
-    source whose current controls F and H."""
+    """Linear E, F, G or H with `parameters["gain"]`; `controls` are the two nodes of E and G, or the name of the
+    voltage source whose current controls F and H."""
 
     controls: tuple[str, ...]
 

@@ -61,7 +61,10 @@ def trap(text: str, value: float) -> str | None:
     if suffix == "F" and not tail:
         return f"{text} is {value:g} ('F' is femto, not farad)."
     if not suffix and tail[:1] in ("a", "A"):
-        return f"{text} is {value:g} ('{tail[0]}' is no scale in ngspice 39, and atto in others). Write the power of ten."
+        letter = tail[0]
+        return (
+            f"{text} is {value:g} ('{letter}' is no scale in ngspice 39, but atto elsewhere). Write the power of ten."
+        )
     return None
 
 
@@ -93,12 +96,13 @@ class _Shifted:
 
 
 def _explain(text: str) -> NumberProblem:
-    if re.fullmatch(r"[+-]?(nan|inf|infinity)", text, re.IGNORECASE):
-        return NumberProblem(f"'{text}' is not a number a circuit can use", "Write a finite value.", malformed=True)
+    message, hint = f"'{text}' is not a SPICE number", "Write a number such as 2.2k, 10u or 1e-12."
     split = re.fullmatch(r"([+-]?\d+)([a-z]+)(\d+)", text, re.IGNORECASE)
-    if split:
+    if re.fullmatch(r"[+-]?(nan|inf|infinity)", text, re.IGNORECASE):
+        message, hint = f"'{text}' is not a number a circuit can use", "Write a finite value."
+    elif split:
         whole, scale, fraction = split.groups()
-        return NumberProblem(f"'{text}' is not a SPICE number", f"Did you mean {whole}.{fraction}{scale}?", malformed=True)
-    if re.fullmatch(r"[+-]?\d+,\d+\w*", text):
-        return NumberProblem(f"'{text}' has a comma", f"The decimal mark is a point: {text.replace(',', '.')}.", malformed=True)
-    return NumberProblem(f"'{text}' is not a SPICE number", "Write a number such as 2.2k, 10u or 1e-12.", malformed=True)
+        hint = f"Did you mean {whole}.{fraction}{scale}?"
+    elif re.fullmatch(r"[+-]?\d+,\d+\w*", text):
+        message, hint = f"'{text}' has a comma", f"The decimal mark is a point: {text.replace(',', '.')}."
+    return NumberProblem(message, hint, malformed=True)

@@ -13,7 +13,7 @@ from ._deck import Block, Bound, Function, ModelTemplate, NodeValue, read_pairs,
 from ._elements import read_element
 from ._expressions import ExpressionProblem, Number, parse_expression
 from ._fields import closing, split_fields, split_words
-from ._lines import Files, Location, LogicalLine, Log, expand_includes, logical_lines
+from ._lines import Files, Location, Log, LogicalLine, expand_includes, logical_lines
 from ._macros import check_block
 from ._names import near
 
@@ -80,9 +80,7 @@ class _Parser:
 
     def deck(self, text: str | None) -> Deck:
         lines = self._after_title(text) if text is not None else []
-        count = 0
-        for line in expand_includes(lines, self.path, self.files, self.log, split_words):
-            count += 1
+        for count, line in enumerate(expand_includes(lines, self.path, self.files, self.log, split_words)):
             if count > MAX_STATEMENTS:
                 self.log.problem(line, 0, f"the deck has more than {MAX_STATEMENTS} statements.")
                 break
@@ -135,7 +133,8 @@ class _Parser:
                 return
         if statement:
             line = LogicalLine(self.path, first, first.lower(), [(0, 1, 0)])
-            self.log.note(line, 0, f"the first line is always the title, so '{first.strip()[:60]}' is not in the circuit.")
+            shown = first.strip()[:60]
+            self.log.note(line, 0, f"the first line is always the title, so '{shown}' is not in the circuit.")
 
     def statement(self, line: LogicalLine) -> None:
         """Read one statement into the block at hand.
@@ -218,7 +217,7 @@ class _Parser:
     def _function(self, line: LogicalLine, call: re.Match[str], start: int) -> None:
         arguments = tuple(word.strip() for word in call.group(2).split(",") if word.strip())
         text, at = line.lower[start + call.end() :].rstrip(), start + call.end()
-        if text[:1] == "{" and closing(text, 0) == len(text) - 1 or text[:1] == "'" and text[-1:] == "'":
+        if (text[:1] == "{" and closing(text, 0) == len(text) - 1) or (text[:1] == "'" and text[-1:] == "'"):
             text, at = text[1:-1], at + 1
         body = parse_expression(text, at, behavioural=True)
         self.block.functions[call.group(1)] = Function(arguments, body)

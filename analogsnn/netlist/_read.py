@@ -79,9 +79,7 @@ def check_netlist(path: str | os.PathLike[str], root: Roots = None) -> Report:
     try:
         netlist = flatten(deck)
     except NetlistErrors as errors:
-        return Report(
-            deck.file, deck.title, tuple(log.files), {}, (), tuple(log.notes), tuple(errors.problems)
-        )
+        return Report(deck.file, deck.title, tuple(log.files), {}, (), tuple(log.notes), tuple(errors.problems))
     counts = dict(sorted(Counter(element.letter.upper() for element in netlist.elements).items()))
     counts |= {
         "subcircuits": len(deck.top.blocks), "models": len(netlist.models), "parameters": len(netlist.params),

@@ -15,7 +15,7 @@ from typing import Any
 from ._deck import Bound, read_value
 from ._expressions import ExpressionProblem, Number
 from ._fields import Field, split_fields
-from ._lines import LogicalLine, Log
+from ._lines import Log, LogicalLine
 
 FIELDS = {
     "pulse": ("v1", "v2", "td", "tr", "tf", "pw", "per", "phase"),
@@ -109,9 +109,7 @@ def _waveform_fields(item: Field, fields: list[Field], position: int) -> tuple[l
             position += 1
         return inside, position
     # Commas between numbers separate them here, so a decimal comma cannot be told apart and is not looked for.
-    spaced = [
-        Field(f.value, f.at + at, f.key, f.key_at + at) for f in split_fields(_commas_to_blanks(text))
-    ]
+    spaced = [Field(f.value, f.at + at, f.key, f.key_at + at) for f in split_fields(_commas_to_blanks(text))]
     return spaced, position
 
 
@@ -335,9 +333,7 @@ def resolve_waveform(kind: str, values: Mapping[str, Any], step: float, stop: fl
             given("pw", stop), given("per", stop),
         )  # fmt: skip
     if kind == "sin":
-        return Sine(
-            values["vo"], values["va"], given("freq", 1 / stop), plain("td"), plain("theta"), plain("phase")
-        )
+        return Sine(values["vo"], values["va"], given("freq", 1 / stop), plain("td"), plain("theta"), plain("phase"))
     if kind == "exp":
         td1 = given("td1", step)
         return Exponential(

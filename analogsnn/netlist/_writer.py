@@ -80,7 +80,8 @@ def _element(element: Element, evaluator: Evaluator) -> str:
             area = values.pop("area", None)
             body = [element.model, *([area] if area is not None else [])]
         case Device():
-            raise ValueError(f"{element.name} is a whole '{element.definition.name}'; flatten without devices to write it")
+            what = element.definition.name
+            raise ValueError(f"{element.name} is a whole '{what}'; flatten without devices to write it")
         case _:
             raise TypeError(type(element).__name__)
     return " ".join([*head, *body, *(f"{name}={value}" for name, value in values.items())])
@@ -150,7 +151,7 @@ def _format_call(call: Call, scope: Scope, evaluator: Evaluator) -> str:
 def _weaker(part: Call, level: int, side: int) -> bool:
     """Whether an operand needs parentheses: a weaker operator, or an equal one on the right."""
     inner = _LEVELS[part.function]
-    return inner < level or inner == level and side == 1 or level in (3, 7)
+    return inner < level or (inner == level and side == 1) or level in (3, 7)
 
 
 def _directives(netlist: Netlist, analyses: bool) -> Iterator[str]:

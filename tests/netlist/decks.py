@@ -110,7 +110,8 @@ class DeckWriter:
                 mark = "params: " if given and pick.random() < 0.3 else ""
                 self.lines.append(f"X{i} {' '.join(connected)} {name} {mark}{' '.join(given)}")
             elif kind == 6:
-                self.lines += [f"V{i} v{i} 0 pulse({self.number()} 2 1m)", f"Rv{i}", f"+ v{i} {new}", "* between", "+1k"]
+                self.lines.append(f"V{i} v{i} 0 pulse({self.number()} 2 1m)")
+                self.lines += [f"Rv{i}", f"+ v{i} {new}", "* between", "+1k"]
 
     def subckt(self, name: str, outer: list[str], blocks: list[tuple[str, int, list[str]]], level: int):
         """A definition, perhaps with a local one inside; returns what an instance must know."""

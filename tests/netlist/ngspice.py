@@ -12,7 +12,7 @@ needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngsp
 
 
 def run_ngspice(deck: str, commands: str) -> str:
-    """What ngspice prints for a deck and the commands of a control block. Exit codes lie, so callers look for values."""
+    """What ngspice prints for a deck and a control block's commands. Exit codes lie, so callers look for values."""
     body = re.sub(r"(?im)^\.end\s*$", "", deck)
     text = f"{body}\n.control\nset num_threads=1\nset numdgt=16\n{commands}\n.endc\n.end\n"
     done = subprocess.run(["ngspice", "-b"], input=text, capture_output=True, text=True, timeout=30, check=False)

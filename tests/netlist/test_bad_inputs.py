@@ -98,5 +98,5 @@ def test_an_instance_bomb_ends():
         lines += [f".subckt s{i} a"]
         lines += [f"X1 a s{i + 1}", f"X2 a s{i + 1}"] if i < 39 else ["R1 a 0 1"]
         lines.append(".ends")
-    with pytest.raises(NetlistErrors, match="X1 alone has 1.6e\\+12 elements"):
+    with pytest.raises(NetlistErrors, match=r"X1 alone has 1.6e\+12 elements"):
         read_netlist_text("\n".join([*lines, "X1 a s0", ".op"]))

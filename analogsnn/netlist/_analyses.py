@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ._deck import Bound, read_value
 from ._expressions import ExpressionProblem
-from ._fields import split_fields
+from ._fields import closing, split_fields
 from ._lines import Location, Log, LogicalLine
 
 
@@ -69,15 +70,35 @@ class AnalysisTemplate:
 
 
 @dataclass(slots=True)
+class MeasureTemplate:
+    """A `.meas` before its `{…}` are evaluated: `parts` are the words around them and they themselves, in order."""
+
+    analysis: str
+    name: str
+    parts: list[str | Bound]
+    line: LogicalLine
+
+
+@dataclass(slots=True)
 class Directives:
     """What the dot statements of the top level say, expressions not yet evaluated."""
 
     analyses: list[AnalysisTemplate] = field(default_factory=list)
-    measures: list[tuple[str, str, LogicalLine, int]] = field(default_factory=list)
+    measures: list[MeasureTemplate] = field(default_factory=list)
     options: dict[str, Bound | str | bool] = field(default_factory=dict)
     temperature: Bound | None = None
     saves: list[str] = field(default_factory=list)
     globals: list[str] = field(default_factory=list)
+
+    def bounds(self) -> Iterator[Bound]:
+        """Every expression in these statements."""
+        for analysis in self.analyses:
+            yield from analysis.values
+        for measure in self.measures:
+            yield from (part for part in measure.parts if isinstance(part, Bound))
+        yield from (value for value in self.options.values() if isinstance(value, Bound))
+        if self.temperature is not None:
+            yield self.temperature
 
 
 def read_analysis(line: LogicalLine, log: Log) -> AnalysisTemplate:
@@ -159,15 +180,23 @@ def read_node_values(line: LogicalLine, log: Log) -> list[tuple[str, Bound]]:
     return result
 
 
-def read_measure(line: LogicalLine) -> tuple[str, str, LogicalLine, int]:
-    """Analysis, name and the offset of what follows, of a `.meas` statement.
+def read_measure(line: LogicalLine, log: Log) -> MeasureTemplate:
+    """A `.meas` statement.
 
     **Raises** `ExpressionProblem`.
     """
-    match = re.match(r"\.meas\w*\s+(\w+)\s+([^\s=]+)\s+(?=\S)", line.lower)
+    text = line.lower
+    match = re.match(r"\.meas\w*\s+(\w+)\s+([^\s=]+)\s+(?=\S)", text)
     if match is None:
-        raise ExpressionProblem(".meas wants an analysis, a name and what to measure.", 0,
-                                "Write .meas tran t1 when v(spk)=0.9 rise=1.")  # fmt: skip
+        raise ExpressionProblem(
+            ".meas wants an analysis, a name and what to measure.", 0, "Write .meas tran t1 when v(spk)=0.9 rise=1."
+        )
     if match.group(1) not in ("tran", "dc", "ac", "sp", "op"):
         raise ExpressionProblem(f"'{match.group(1)}' is no analysis.", match.start(1), "Write tran or dc.")
-    return match.group(1), match.group(2), line, match.end()
+    parts: list[str | Bound] = []
+    position = match.end()
+    while (brace := text.find("{", position)) >= 0:
+        end = closing(text, brace)
+        parts += [text[position:brace], read_value(text[brace : end + 1], brace, line, log)]
+        position = end + 1
+    return MeasureTemplate(match.group(1), match.group(2), [*parts, text[position:]], line)

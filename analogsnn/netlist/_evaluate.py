@@ -129,12 +129,28 @@ class Evaluator:
             assert isinstance(leaf, Name), leaf
             other = binding.resolve(leaf.name)
             if other is None:
-                if leaf.name == binding.name:
-                    raise Circular([binding])
+                if leaf.name in binding.outer:
+                    raise _hidden(binding, leaf)
                 return self._special(leaf)
             return self._values[id(other)]
 
         return evaluate(expression, lookup, self.functions)
+
+
+def _hidden(binding: Binding, leaf: Name) -> ExpressionProblem:
+    """Why a fellow parameter of the same instance cannot be used, and nothing further out has its name."""
+    paths = [[binding.scope.bindings[leaf.name]]]
+    seen = {id(paths[0][0])}
+    while paths:
+        path = paths.pop()
+        if path[-1] is binding:
+            return Circular([binding, *path[:-1]])
+        for name in _names(path[-1].expression):
+            other = binding.scope.bindings.get(name.name)
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                paths.append([*path, other])
+    return Undefined(f"parameter '{leaf.name}' is not defined yet where '{binding.name}' needs it.", leaf.at)
 
 
 def describe_failure(error: Exception, at: int, names: list[str]) -> tuple[int, str, str]:

@@ -198,7 +198,7 @@ class _Parser:
             tree = self.ternary()
             self.expect(")")
             return tree
-        if self.behavioural and token in ("{", "'"):
+        if token == "{" or (self.behavioural and token == "'"):
             return self.braced(token)
         if kind == "end":
             raise self.problem(f"the expression '{_short(self.text)}' ends too early.", "An operand is missing.")
@@ -258,7 +258,7 @@ class _Parser:
         if level:
             raise self.problem(f"'{closing}' is missing.")
         inside = self.text[self.position : end]
-        tree = parse_expression(inside, self.at + self.position, behavioural=True)
+        tree = parse_expression(inside, self.at + self.position, behavioural=self.behavioural)
         self.position = end + 1
         self.advance()
         return tree

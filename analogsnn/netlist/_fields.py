@@ -31,7 +31,7 @@ def split_fields(text: str, start: int = 0) -> list[Field]:
     position, end = start, len(text)
     assign: tuple[str, int] | None = None
     while True:
-        while position < end and (text[position] in " \t,"):
+        while position < end and (text[position] == "," or text[position].isspace()):
             position += 1
         if position >= end:
             break
@@ -70,7 +70,7 @@ def _end_of_value(text: str, position: int, end: int) -> int:
             position = close + 1
         elif character in "})":
             raise ExpressionProblem(f"'{character}' has no opening bracket.", position, "Remove it.")
-        elif character == "," and position + 1 < end and text[position + 1] not in " \t":
+        elif character == "," and position + 1 < end and not text[position + 1].isspace():
             position += 1  # a comma inside a word: perhaps a decimal comma, which the reader of numbers explains
         elif character == "=" and _comparison(text, position):
             position += 2

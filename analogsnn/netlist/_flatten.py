@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Set
 
-from ._analyses import Analysis, Dc, Measure, Op, Sweep, Tran
+from ._analyses import Analysis, AnalysisTemplate, Dc, Measure, MeasureTemplate, Op, Sweep, Tran
 from ._deck import Block, Bound, ModelTemplate, Template
 from ._elements import plain_name, probes
 from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
 from ._expressions import Call, Current, Expression, Name, Number, Voltage, rewrite, walk
-from ._fields import closing
 from ._functions import BEHAVIOURAL_NAMES, BEHAVIOURAL_VARIABLES
 from ._lines import LogicalLine, Note
 from ._names import near
@@ -58,6 +57,7 @@ class _Flattener:
         self.scopes: dict[str, Scope] = {}
         self.globals = frozenset(deck.directives.globals) | {"0", "gnd"}
         self.failed: set[tuple[int, int]] = set()
+        self.hidden: dict[tuple[int, int], dict[str, frozenset[str]]] = {}
         self.lines: dict[str, tuple[LogicalLine, int]] = {}
         self.first_use: dict[str, LogicalLine] = {}
         self.notes: list[Note] = []
@@ -66,7 +66,7 @@ class _Flattener:
         deck, directives = self.deck, self.deck.directives
         top = Scope("", None)
         self.top = self.scopes[""] = top
-        self.bind(top, deck.top.params, top)
+        self.bind(top, deck.top.params)
         temperature = self.temperature(top)
         self.evaluator.overrides["temp"] = float(temperature)
         params = {
@@ -79,7 +79,7 @@ class _Flattener:
         self.expand(deck.top, top, {}, [])
         self.check_names()
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
-        measures = tuple(self.measure(*item) for item in directives.measures)
+        measures = tuple(self.measure(item) for item in directives.measures)
         options = {name: self.option(value) for name, value in directives.options.items()}
         if not analyses:
             where = next(iter(deck.top.names.values()), None)
@@ -97,11 +97,12 @@ class _Flattener:
 
     # Values
 
-    def bind(self, scope: Scope, bounds: dict[str, Bound], where: Scope) -> None:
+    def bind(self, scope: Scope, bounds: dict[str, Bound], outer: dict[str, frozenset[str]] | None = None) -> None:
         for name, bound in bounds.items():
-            location = bound.line.location(bound.at)
-            scope.bindings[name] = Binding(name, scope.path_of(name), bound.expression, where, location)
-            self.lines[scope.path_of(name)] = (bound.line, bound.at)
+            hidden = outer[name] if outer is not None else frozenset()
+            binding = Binding(name, bound.expression, scope, bound.line.location(bound.at), hidden)
+            scope.bindings[name] = binding
+            self.lines[binding.path] = (bound.line, bound.at)
 
     def value(self, bound: Bound, scope: Scope) -> Parameter | None:
         """The number of a bound expression, or None with a problem in the log."""
@@ -273,13 +274,16 @@ class _Flattener:
                 self.once(line, bound.at, f"subcircuit '{definition.name}' has no parameter '{key}'.", hint)
         inside = Scope(name, scope, multiplied and "m" not in known)
         self.scopes[name] = inside
-        self.bind(inside, definition.defaults, inside)
-        self.bind(inside, definition.params, inside)
         # What the instance gives goes before both the defaults and the .param of the body (measured on ngspice 39).
-        self.bind(inside, given, scope)
+        own = {**definition.defaults, **definition.params, **given}
+        key = (id(template), id(definition))
+        if key not in self.hidden:
+            self.hidden[key] = hidden_names(own)
+        self.bind(inside, own, self.hidden[key])
         if inside.multiplied and "m" in given and scope.multiplied:
-            own = inside.bindings["m"]
-            own.expression = Call("*", (own.expression, Name("m")))
+            factor = inside.bindings["m"]
+            factor.expression = Call("*", (factor.expression, Name("m")))
+            factor.outer |= {"m"}
         if template.model in self.devices:
             self.device(template, name, nodes, definition, scope, inside)
             return
@@ -321,13 +325,9 @@ class _Flattener:
                 comments=tuple(self.log.comments.get(file, ())),
                 card={k: v for k, v in self.params.items() if v.location.file == file}, block=block,
             )  # fmt: skip
-        parameters = {}
-        for key in [*block.defaults, *(k for k in template.parameters if k not in block.defaults)]:
-            source = template.parameters.get(key)
-            bound, where = (source, scope) if source is not None else (block.defaults[key], inside)
-            value = self.value(bound, where)
-            if value is not None:
-                parameters[key] = value
+        bounds = {**block.defaults, **template.parameters}
+        aliases = {key: Bound(Name(key, bound.at), bound.line, bound.at) for key, bound in bounds.items()}
+        parameters = self.parameters(aliases, inside)
         self.multiply(parameters, scope, template)
         self.elements.append(
             Device(
@@ -506,7 +506,7 @@ class _Flattener:
 
     # Statements
 
-    def analysis(self, template) -> Analysis | None:
+    def analysis(self, template: AnalysisTemplate) -> Analysis | None:
         values = [self.value(bound, self.top) for bound in template.values]
         if any(v is None for v in values):
             return None
@@ -522,7 +522,7 @@ class _Flattener:
             return tran
         sweeps = []
         names = {e.name for e in self.elements if e.letter in "vir"} | {"temp"}
-        for i, source in enumerate(template.names):
+        for i, source in enumerate(plain_name(name) for name in template.names):
             start, stop, step = numbers[3 * i : 3 * i + 3]
             if source not in names:
                 self.log.problem(line, line.lower.find(source, 3), f".dc sweeps '{source}', which does not exist.",
@@ -535,28 +535,39 @@ class _Flattener:
             sweeps.append(Sweep(source, start, stop, step))
         return Dc(tuple(sweeps))
 
-    def measure(self, analysis: str, name: str, line: LogicalLine, at: int) -> Measure:
-        text, result, position = line.lower, [], at
-        while (brace := text.find("{", position)) >= 0:
-            from ._expressions import ExpressionProblem, parse_expression
-
-            try:
-                end = closing(text, brace)
-                tree = parse_expression(text[brace + 1 : end], brace + 1)
-            except ExpressionProblem as problem:
-                self.log.problem(line, problem.at, str(problem), problem.hint)
-                break
-            value = self.value(Bound(tree, line, brace), self.top)
-            result.append(text[position:brace] + ("" if value is None else repr(float(value))))
-            position = end + 1
-        result.append(text[position:])
-        return Measure(analysis, name, "".join(result).strip(), line.location())
+    def measure(self, template: MeasureTemplate) -> Measure:
+        words = (part if isinstance(part, str) else self.value(part, self.top) for part in template.parts)
+        text = "".join(word if isinstance(word, str) else repr(float(word or 0.0)) for word in words)
+        return Measure(template.analysis, template.name, text.strip(), template.line.location())
 
     def option(self, value: Bound | str | bool) -> float | str | bool:
         if not isinstance(value, Bound):
             return value
         number = self.value(value, self.top)
         return 0.0 if number is None else float(number)
+
+
+def hidden_names(own: dict[str, Bound]) -> dict[str, frozenset[str]]:
+    """For each parameter of an instance, which of its fellow parameters its expression does *not* see.
+
+    ngspice sorts them by dependence and assigns in that order; an expression sees what is assigned already, and the
+    caller's names otherwise. Only where they depend on each other in a circle, or on themselves (`w={2*w} l={w}`), does
+    the order of the `.subckt` line decide (measured on ngspice 39).
+    """
+    needs = {
+        name: frozenset(part.name for part in walk(bound.expression) if isinstance(part, Name) and part.name in own)
+        for name, bound in own.items()
+    }
+    if not any(needs.values()):
+        return needs
+    hidden: dict[str, frozenset[str]] = {}
+    waiting = list(own)
+    while waiting:
+        ready = [name for name in waiting if needs[name] <= hidden.keys()]
+        for name in ready or waiting[:1]:
+            hidden[name] = needs[name] - hidden.keys()
+        waiting = [name for name in waiting if name not in hidden]
+    return hidden
 
 
 def _outwards(scope: Scope) -> list[Scope]:

@@ -170,7 +170,7 @@ def decode(data: bytes, file: str, log: Log) -> str | None:
         return data.decode("latin-1")
 
 
-def _lower(text: str) -> str:
+def lower_case(text: str) -> str:
     """Lower case, character by character, so that offsets stay true."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
@@ -193,7 +193,7 @@ def logical_lines(text: str, file: str, log: Log, first: int = 1) -> list[Logica
         nonlocal parts, pieces, length
         if parts:
             joined = "".join(parts)
-            lines.append(LogicalLine(file, joined, _lower(joined), pieces))
+            lines.append(LogicalLine(file, joined, lower_case(joined), pieces))
         parts, pieces, length = [], [], 0
 
     for number, raw in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), first):

@@ -20,14 +20,19 @@ def check_block(block: Block, log: Log, outer: Mapping[str, Function] | None = N
     """Expand the functions in every expression of a block and of those inside it; problems go to the log."""
     functions = {**(outer or {}), **block.functions}
     for bound, behavioural in _bounds(block):
-        try:
-            bound.expression = _expand(bound.expression, functions)
-            _check_calls(bound.expression, behavioural, functions)
-        except ExpressionProblem as problem:
-            log.problem(bound.line, problem.at, str(problem), problem.hint)
-            bound.expression = Number(1.0)  # the deck is refused; this keeps one mistake from being told many times
+        check_bound(bound, functions, log, behavioural=behavioural)
     for inner in block.blocks.values():
         check_block(inner, log, functions)
+
+
+def check_bound(bound: Bound, functions: Mapping[str, Function], log: Log, *, behavioural: bool = False) -> None:
+    """Expand the functions in one expression, and check the names of the others; problems go to the log."""
+    try:
+        bound.expression = _expand(bound.expression, functions)
+        _check_calls(bound.expression, behavioural, functions)
+    except ExpressionProblem as problem:
+        log.problem(bound.line, problem.at, str(problem), problem.hint)
+        bound.expression = Number(1.0)  # the deck is refused; this keeps one mistake from being told many times
 
 
 def _bounds(block: Block) -> Iterator[tuple[Bound, bool]]:

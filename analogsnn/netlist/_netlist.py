@@ -42,24 +42,25 @@ class Scope:
 
 
 class Binding:
-    """One name of a scope: an expression and the scope in which it is evaluated.
+    """One name of a scope and its expression.
 
-    A parameter that mentions its own name (`w={w}`) means the name further out.
+    Names in the expression mean the same scope's first, then those further out; the names in `outer` mean only those
+    further out. So a parameter that mentions its own name (`w={w}`) means the caller's.
     """
 
-    __slots__ = ("expression", "location", "name", "path", "scope", "value")
+    __slots__ = ("expression", "location", "name", "outer", "path", "scope")
 
-    def __init__(self, name: str, path: str, expression: Expression, scope: Scope, location: Location):
-        self.name, self.path, self.expression, self.scope, self.location = name, path, expression, scope, location
-        self.value: float | None = None
+    def __init__(
+        self, name: str, expression: Expression, scope: Scope, location: Location, outer: frozenset[str] = frozenset()
+    ):
+        self.name, self.expression, self.scope, self.location, self.outer = name, expression, scope, location, outer
+        self.path = scope.path_of(name)
 
     def resolve(self, name: str) -> Binding | None:
         """The binding that `name` means inside this one's expression."""
-        found = self.scope.find(name)
-        if found is not self:
-            return found
-        outer = self.scope.parent
-        return outer.find(name) if outer is not None else None
+        if name in self.outer:
+            return self.scope.parent.find(name) if self.scope.parent is not None else None
+        return self.scope.find(name)
 
 
 class Parameter(float):

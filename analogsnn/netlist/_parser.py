@@ -13,8 +13,8 @@ from ._deck import Block, Bound, Function, ModelTemplate, NodeValue, read_pairs,
 from ._elements import read_element
 from ._expressions import ExpressionProblem, Number, parse_expression
 from ._fields import closing, split_fields, split_words
-from ._lines import Files, Location, Log, LogicalLine, expand_includes, logical_lines
-from ._macros import check_block
+from ._lines import Files, Location, Log, LogicalLine, expand_includes, logical_lines, lower_case
+from ._macros import check_block, check_bound
 from ._names import near
 
 MAX_STATEMENTS = 2_000_000
@@ -98,6 +98,8 @@ class _Parser:
                              "Add .ends after its last line.")  # fmt: skip
             self.block = self.block.parent
         check_block(self.top, self.log)
+        for bound in self.directives.bounds():
+            check_bound(bound, self.top.functions, self.log)
         return Deck(self.title, self.path, self.top, self.directives, self.log)
 
     def _after_title(self, text: str) -> list[LogicalLine]:
@@ -121,9 +123,10 @@ class _Parser:
         words = first.split()
         if not words or len(first) > 1000:
             return
+        first = " ".join(words)
         statement = words[0].lower() in _STATEMENTS and words[0].lower() != ".title"
         if not statement and re.fullmatch(r"[a-z]\S*", words[0], re.IGNORECASE) and len(words) >= 4:
-            line = LogicalLine(self.path, first, first.lower(), [(0, 1, 0)])
+            line = LogicalLine(self.path, first, lower_case(first), [(0, 1, 0)])
             try:
                 template = read_element(line, self.top, Log())
                 # A sentence can look like an element; a number where one is wanted makes it sure.
@@ -132,7 +135,7 @@ class _Parser:
             except (ExpressionProblem, ValueError):
                 return
         if statement:
-            line = LogicalLine(self.path, first, first.lower(), [(0, 1, 0)])
+            line = LogicalLine(self.path, first, lower_case(first), [(0, 1, 0)])
             shown = first.strip()[:60]
             self.log.note(line, 0, f"the first line is always the title, so '{shown}' is not in the circuit.")
 
@@ -251,7 +254,7 @@ class _Parser:
         self.directives.analyses.append(read_analysis(line, self.log))
 
     def measure(self, line: LogicalLine) -> None:
-        self.directives.measures.append(read_measure(line))
+        self.directives.measures.append(read_measure(line, self.log))
 
     def options(self, line: LogicalLine) -> None:
         self.directives.options.update(read_options(line, self.log))

@@ -171,7 +171,7 @@ def _directives(netlist: Netlist, analyses: bool) -> Iterator[str]:
             case Op():
                 yield ".op"
             case Dc():
-                sweeps = (f"{s.source} {_numbers(s.start, s.stop, s.step)}" for s in analysis.sweeps)
+                sweeps = (f"{_swept(s.source)} {_numbers(s.start, s.stop, s.step)}" for s in analysis.sweeps)
                 yield " ".join([".dc", *sweeps])
             case Tran():
                 times = [analysis.step, analysis.stop]
@@ -184,6 +184,10 @@ def _directives(netlist: Netlist, analyses: bool) -> Iterator[str]:
         yield ".save " + " ".join(netlist.saves)
     for measure in netlist.measures:
         yield f".meas {measure.analysis} {measure.name} {measure.text}"
+
+
+def _swept(source: str) -> str:
+    return flat_name(source, source.rpartition(".")[2][0])
 
 
 def _numbers(*values: float) -> str:

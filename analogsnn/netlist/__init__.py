@@ -9,6 +9,7 @@ from ._analyses import Op as Op
 from ._analyses import Sweep as Sweep
 from ._analyses import Tran as Tran
 from ._evaluate import Evaluator as Evaluator
+from ._evaluate import parameter_values as parameter_values
 from ._expressions import Call as Call
 from ._expressions import Current as Current
 from ._expressions import Expression as Expression

@@ -9,7 +9,7 @@ from typing import Any
 from ._expressions import Expression, ExpressionProblem, Name, Number, evaluate, walk
 from ._functions import PARAMETER_FUNCTIONS
 from ._names import near
-from ._netlist import Binding, Element, Parameter, Scope
+from ._netlist import Binding, Element, Netlist, Parameter, Scope
 
 
 class Undefined(ExpressionProblem):
@@ -135,6 +135,21 @@ class Evaluator:
             return self._values[id(other)]
 
         return evaluate(expression, lookup, self.functions)
+
+
+def parameter_values(netlist: Netlist) -> dict[str, float]:
+    """Every parameter path of a netlist with its value: `temp`, `param.NAME`, parameters of instances, of elements.
+
+    These are the keys that `Evaluator(overrides=…)` takes.
+    """
+    evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
+    values = {"temp": float(netlist.temperature)}
+    for scope in netlist.scopes.values():
+        for name in scope.arguments:
+            values[scope.path_of(name)] = float(evaluator.binding(scope.bindings[name]))
+    for element in netlist.elements:
+        values |= {f"{element.name}.{name}": float(value) for name, value in element.parameters.items()}
+    return values
 
 
 def _hidden(binding: Binding, leaf: Name) -> ExpressionProblem:

@@ -67,6 +67,7 @@ class _Flattener:
         top = Scope("", None)
         self.top = self.scopes[""] = top
         self.bind(top, deck.top.params)
+        top.arguments = tuple(deck.top.params)
         temperature = self.temperature(top)
         self.evaluator.overrides["temp"] = float(temperature)
         params = {
@@ -276,6 +277,7 @@ class _Flattener:
         self.scopes[name] = inside
         # What the instance gives goes before both the defaults and the .param of the body (measured on ngspice 39).
         own = {**definition.defaults, **definition.params, **given}
+        inside.arguments = tuple(dict.fromkeys([*definition.defaults, *given]))
         key = (id(template), id(definition))
         if key not in self.hidden:
             self.hidden[key] = hidden_names(own)
@@ -538,7 +540,7 @@ class _Flattener:
     def measure(self, template: MeasureTemplate) -> Measure:
         words = (part if isinstance(part, str) else self.value(part, self.top) for part in template.parts)
         text = "".join(word if isinstance(word, str) else repr(float(word or 0.0)) for word in words)
-        return Measure(template.analysis, template.name, text.strip(), template.line.location())
+        return Measure(template.analysis, template.name, " ".join(text.split()), template.line.location())
 
     def option(self, value: Bound | str | bool) -> float | str | bool:
         if not isinstance(value, Bound):

@@ -18,13 +18,15 @@ class Scope:
     ngspice looks names up through the *callers*, not through the text (measured), and so does this.
 
     - `path`: `""` at the top, else the instance, such as `x1.x2`.
+    - `arguments`: the names that an instance can give, in order; at the top, every `.param`.
     """
 
-    __slots__ = ("bindings", "multiplied", "parent", "path")
+    __slots__ = ("arguments", "bindings", "multiplied", "parent", "path")
 
     def __init__(self, path: str, parent: Scope | None, multiplied: bool = False):
         self.path, self.parent, self.multiplied = path, parent, multiplied
         self.bindings: dict[str, Binding] = {}
+        self.arguments: tuple[str, ...] = ()
 
     def find(self, name: str) -> Binding | None:
         """The binding that `name` has here, or None."""

@@ -105,7 +105,11 @@ class DeckWriter:
                 self.lines.append(f"B{i} {new} 0 I={factor}*V({a})+1m*({self.number()})-V({new},{a})*1e-4")
             elif kind == 5 and blocks:
                 name, pins, known = pick.choice(blocks)
-                given = [f"{key}={self.value(names, 1.0)}" for key in known if pick.random() < 0.6]
+                # Values may use the instance's own parameters, those declared before; sometimes the caller has the name too.
+                fellows = [[*names, *known[:i]] for i in range(len(known))]
+                chosen = [i for i in range(len(known)) if pick.random() < 0.6]
+                given = [f"{known[i]}={self.value(fellows[i], 1.0)}" for i in chosen]
+                pick.shuffle(given)
                 connected = [pick.choice([*nodes, "0"]) for _ in range(pins)]
                 mark = "params: " if given and pick.random() < 0.3 else ""
                 self.lines.append(f"X{i} {' '.join(connected)} {name} {mark}{' '.join(given)}")

@@ -105,7 +105,7 @@ class DeckWriter:
                 self.lines.append(f"B{i} {new} 0 I={factor}*V({a})+1m*({self.number()})-V({new},{a})*1e-4")
             elif kind == 5 and blocks:
                 name, pins, known = pick.choice(blocks)
-                # Values may use the instance's own parameters, those declared before; sometimes the caller has the name too.
+                # Values may use the instance's own parameters, those declared before; the caller may have the name too.
                 fellows = [[*names, *known[:i]] for i in range(len(known))]
                 chosen = [i for i in range(len(known)) if pick.random() < 0.6]
                 given = [f"{known[i]}={self.value(fellows[i], 1.0)}" for i in chosen]

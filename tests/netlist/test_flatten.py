@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,21 +117,39 @@ def test_evaluation_with_another_number_type():
 
 
 SCOPES = {
-    "callee sees the caller": (".subckt in a\nR1 a 0 {q}\n.ends\n.subckt out a\n.param q=7\nX1 a in\n.ends\nX1 a out", 7),
+    "callee sees the caller": (
+        ".subckt in a\nR1 a 0 {q}\n.ends\n.subckt out a\n.param q=7\nX1 a in\n.ends\n"
+        "X1 a out",
+        7,
+    ),
     "caller before the top": (
-        ".param q=1\n.subckt in a\nR1 a 0 {q}\n.ends\n.subckt out a\n.param q=7\nX1 a in\n.ends\nX1 a out", 7),
+        ".param q=1\n.subckt in a\nR1 a 0 {q}\n.ends\n.subckt out a\n.param q=7\nX1 a in\n.ends\n"
+        "X1 a out",
+        7,
+    ),
     "default of a fellow": (".subckt in a l={2*w} w=3\nR1 a 0 {l}\n.ends\nX1 a in w=5", 10),
     "body before default": (".subckt in a w=3\n.param w=8\nR1 a 0 {w}\n.ends\nX1 a in", 8),
     "given before body": (".subckt in a w=3\n.param w=8\nR1 a 0 {w}\n.ends\nX1 a in w=5", 5),
     "body means outer by its own name": (".param w=3\n.subckt in a\n.param w={w+1}\nR1 a 0 {w}\n.ends\nX1 a in", 4),
-    "same name handed on": (".subckt in a w=3\nR1 a 0 {w}\n.ends\n.subckt out a w=9\nX1 a in w=w\n.ends\nX1 a out w=11", 11),
+    "same name handed on": (
+        ".subckt in a w=3\nR1 a 0 {w}\n.ends\n.subckt out a w=9\nX1 a in w=w\n.ends\n"
+        "X1 a out w=11",
+        11,
+    ),
     "given sees its fellows": (".param w=100\n.subckt s a l=1 w=4\nR1 a 0 {l}\n.ends\nX1 a s l={w} w=7", 7),
     "exchange": (".param w=50 l=3\n.subckt s a w=1 l=1\nR1 a 0 {w*1000+l}\n.ends\nX1 a s w={l} l={w}", 3003),
-    "circle by declaration": (".param w=9\n.subckt s a l=1 w=1\nR1 a 0 {w*1000+l}\n.ends\nX1 a s w={w*2} l={w}", 18009),
+    "circle by declaration": (
+        ".param w=9\n.subckt s a l=1 w=1\nR1 a 0 {w*1000+l}\n.ends\n"
+        "X1 a s w={w*2} l={w}",
+        18009,
+    ),
     "top is late": (".param w={l}\n.param l=3\n.subckt s a l=9\nR1 a 0 {w}\n.ends\nX1 a s", 3),
     "function sees the caller": (".param q=1\n.func f(x) {x*q}\n.subckt s a q=5\nR1 a 0 {f(2)}\n.ends\nX1 a s", 10),
     "local definition": (
-        ".subckt in a\nR1 a 0 9\n.ends\n.subckt out a\n.subckt in a\nR1 a 0 4\n.ends in\nX1 a in\n.ends out\nX1 a out", 4),
+        ".subckt in a\nR1 a 0 9\n.ends\n.subckt out a\n.subckt in a\nR1 a 0 4\n.ends in\nX1 a in\n"
+        ".ends out\nX1 a out",
+        4,
+    ),
 }  # fmt: skip
 
 
@@ -197,11 +216,9 @@ def test_a_behavioural_card_in_ngspice(bench: Path):
     netlist = read_netlist(bench)
     written = run_ngspice(write_netlist(netlist), "op\nprint v(in) v(out)")
     original = run_ngspice(BENCH.replace(".include card.lib", CARD), "op\nprint v(in) v(out)")
-    values = [
-        [float(line.split("=")[1]) for line in out.splitlines() if line.startswith("v(")] for out in (written, original)
-    ]
-    assert len(values[0]) == 2
-    assert values[0] == pytest.approx(values[1], rel=1e-9)
+    found, wanted = (re.findall(r"^v\(\w+\) = (\S+)", out, re.MULTILINE) for out in (written, original))
+    assert len(wanted) == 2
+    assert [float(v) for v in found] == pytest.approx([float(v) for v in wanted], rel=1e-9)
 
 
 def test_errors_inside_instances_name_their_line(tmp_path: Path):

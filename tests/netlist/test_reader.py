@@ -33,8 +33,8 @@ def value(text: str, extra: str = "") -> float:
     ("text", "number"),
     [
         ("1k", 1e3), ("1K", 1e3), ("1meg", 1e6), ("1MEG", 1e6), ("1Megohm", 1e6), ("1mil", 25.4e-6), ("1m", 1e-3),
-        ("1M", 1e-3), ("1u", 1e-6), ("1n", 1e-9), ("1p", 1e-12), ("1f", 1e-15), ("1F", 1e-15), ("1g", 1e9), ("1t", 1e12),
-        ("1a", 1.0), ("1x", 1.0), ("1ohm", 1.0), ("10uF", 1e-5), ("1e3", 1e3), ("1E-3", 1e-3), ("1e-3k", 1.0),
+        ("1M", 1e-3), ("1u", 1e-6), ("1n", 1e-9), ("1p", 1e-12), ("1f", 1e-15), ("1F", 1e-15), ("1g", 1e9),
+        ("1t", 1e12), ("1a", 1.0), ("1x", 1.0), ("1ohm", 1.0), ("10uF", 1e-5), ("1e3", 1e3), ("1E-3", 1e-3), ("1e-3k", 1.0),
         ("1d3", 1e3), (".5", 0.5), ("5.", 5.0), ("-5", -5.0), ("+5", 5.0), ("3.3E", 3.3), ("1e3Hz", 1e3),
     ],
 )  # fmt: skip
@@ -135,7 +135,8 @@ M2 y a vp vp nmod W={2*w} L={l}
 
 def test_comments_and_continuations():
     netlist = read_netlist_text(
-        "title\nV1 a 0\n* between\n\n+ 1.5 ; volt\n  + AC 1 $ more\nR1 a 0 1k//tail\n* model: ekv\nC1 a$x 0 1p\nR2 a$x a 1\n"
+        "title\nV1 a 0\n* between\n\n+ 1.5 ; volt\n  + AC 1 $ more\nR1 a 0 1k//tail\n* model: ekv\n"
+        "C1 a$x 0 1p\nR2 a$x a 1\n"
     )
     assert netlist.element("v1").parameters == {"dc": 1.5, "acmag": 1}
     assert netlist.element("r1").parameters["r"] == 1e3

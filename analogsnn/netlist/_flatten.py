@@ -6,16 +6,15 @@ import os
 from collections.abc import Set
 
 from ._analyses import Analysis, AnalysisTemplate, Dc, Measure, MeasureTemplate, Op, Sweep, Tran
+from ._crosscheck import CrossCheck
 from ._deck import Block, Bound, ModelTemplate, Template
-from ._elements import plain_name, probes
-from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
+from ._elements import plain_name
 from ._expressions import Call, Current, Expression, Name, Number, Voltage, rewrite, walk
 from ._functions import BEHAVIOURAL_NAMES, BEHAVIOURAL_VARIABLES
 from ._lines import LogicalLine, Note
 from ._names import near
 from ._netlist import (
     Behavioural,
-    Binding,
     Controlled,
     Definition,
     Device,
@@ -29,6 +28,7 @@ from ._netlist import (
     Scope,
 )
 from ._parser import Deck
+from ._values import Values, hidden_names, outwards
 
 MAX_ELEMENTS = 500_000
 MAX_NESTING = 60
@@ -45,9 +45,10 @@ def flatten(deck: Deck, devices: Set[str] = frozenset()) -> Netlist:
 
 class _Flattener:
     def __init__(self, deck: Deck, devices: frozenset[str]):
-        self.deck, self.devices, self.log = deck, devices, deck.log
-        self.read_notes = list(deck.log.notes)
-        self.evaluator = Evaluator()
+        self.deck, self.devices = deck, devices
+        # The deck's own log stays as it is, so that it can be flattened again.
+        self.log = deck.log.copy()
+        self.values = Values(self.log)
         self.elements: list[Element] = []
         self.models: dict[str, Model] = {}
         self.definitions: dict[int, Definition] = {}
@@ -56,29 +57,27 @@ class _Flattener:
         self.nodeset: dict[str, Parameter] = {}
         self.scopes: dict[str, Scope] = {}
         self.globals = frozenset(deck.directives.globals) | {"0", "gnd"}
-        self.failed: set[tuple[int, int]] = set()
         self.hidden: dict[tuple[int, int], dict[str, frozenset[str]]] = {}
-        self.lines: dict[str, tuple[LogicalLine, int]] = {}
         self.first_use: dict[str, LogicalLine] = {}
         self.notes: list[Note] = []
 
     def netlist(self) -> Netlist:
         deck, directives = self.deck, self.deck.directives
-        top = Scope("", None)
+        top = Scope("", None, deck.top)
         self.top = self.scopes[""] = top
-        self.bind(top, deck.top.params)
+        self.values.bind(top, deck.top.params)
         top.arguments = tuple(deck.top.params)
         temperature = self.temperature(top)
-        self.evaluator.overrides["temp"] = float(temperature)
+        self.values.evaluator.overrides["temp"] = float(temperature)
         params = {
             name: value
             for name, bound in deck.top.params.items()
-            if (value := self.value(Bound(Name(name, bound.at), bound.line, bound.at), top)) is not None
+            if (value := self.values.value(Bound(Name(name, bound.at), bound.line, bound.at), top)) is not None
         }
         self.params = params
         self.refuse_bombs()
         self.expand(deck.top, top, {}, [])
-        self.check_names()
+        CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes).run(self.ic, self.nodeset)
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
         measures = tuple(self.measure(item) for item in directives.measures)
         options = {name: self.option(value) for name, value in directives.options.items()}
@@ -91,74 +90,10 @@ class _Flattener:
         return Netlist(
             title=deck.title, file=deck.file, elements=tuple(self.elements), models=self.models, analyses=analyses,
             measures=measures, options=options, ic=self.ic, nodeset=self.nodeset, temperature=temperature,
-            saves=tuple(directives.saves), params=params, notes=(*self.read_notes, *self.notes),
+            saves=tuple(directives.saves), params=params, notes=(*self.log.notes, *self.notes),
             nodes=tuple(node for node in self.nodes if node != "0"), files=tuple(self.log.files),
             devices=self.devices, scope=top, scopes=self.scopes, deck=deck,
         )  # fmt: skip
-
-    # Values
-
-    def bind(self, scope: Scope, bounds: dict[str, Bound], outer: dict[str, frozenset[str]] | None = None) -> None:
-        for name, bound in bounds.items():
-            hidden = outer[name] if outer is not None else frozenset()
-            binding = Binding(name, bound.expression, scope, bound.line.location(bound.at), hidden)
-            scope.bindings[name] = binding
-            self.lines[binding.path] = (bound.line, bound.at)
-
-    def value(self, bound: Bound, scope: Scope) -> Parameter | None:
-        """The number of a bound expression, or None with a problem in the log."""
-        expression = bound.expression
-        location = bound.line.location(bound.at)
-        if isinstance(expression, Number):
-            return Parameter(expression.value, expression, scope, location)
-        try:
-            number = self.evaluator.expression(expression, scope)
-            if not finite(number):
-                raise OverflowError
-        except (Circular, Undefined, ArithmeticError, ValueError, TypeError) as error:
-            self.fail(error, bound, scope)
-            return None
-        return Parameter(float(number), expression, scope, location)
-
-    def fail(self, error: Exception, bound: Bound, scope: Scope) -> None:
-        """Report a failed evaluation at the line that causes it, once."""
-        if isinstance(error, Circular):
-            # Told where its first parameter stands in the deck, wherever it was met.
-            first = min(error.circle, key=lambda binding: (binding.location.line, binding.location.column))
-            turn = error.circle.index(first)
-            error = Circular(error.circle[turn:] + error.circle[:turn])
-            line, at = self.lines[first.path]
-            self.once(line, at, str(error), error.hint)
-            return
-        line, at = bound.line, bound.at
-        culprit = self.culprit(bound.expression, scope)
-        if culprit is not None:
-            line, at = self.lines[culprit.path]
-        names = [name for outer in _outwards(scope) for name in outer.bindings]
-        at, message, hint = describe_failure(error, at, names)
-        self.once(line, at, message, hint)
-
-    def culprit(self, expression: Expression, scope: Scope) -> Binding | None:
-        """The innermost parameter whose own evaluation fails."""
-        found: Binding | None = None
-        parts, lookup = list(walk(expression)), scope.find
-        for _ in range(2000):
-            for part in parts:
-                binding = lookup(part.name) if isinstance(part, Name) else None
-                if binding is None:
-                    continue
-                try:
-                    if finite(self.evaluator.binding(binding)):
-                        continue
-                except (Circular, Undefined, ArithmeticError, ValueError, TypeError):
-                    pass
-                if binding is found:
-                    return found
-                found, lookup, parts = binding, binding.resolve, list(walk(binding.expression))
-                break
-            else:
-                return found
-        return found
 
     def temperature(self, top: Scope) -> Parameter:
         directives = self.deck.directives
@@ -166,16 +101,13 @@ class _Flattener:
         option = directives.options.get("temp")
         if bound is None and isinstance(option, Bound):
             bound = option
-        value = self.value(bound, top) if bound is not None else None
+        value = self.values.value(bound, top) if bound is not None else None
         if value is None:
             location = self.deck.top.location
             return Parameter(DEFAULT_TEMPERATURE, Number(DEFAULT_TEMPERATURE), top, location)
         if value < -273.15 and bound is not None:
             self.log.problem(bound.line, bound.at, f"{float(value):g} °C is below absolute zero.")
         return value
-
-    def parameters(self, bounds: dict[str, Bound], scope: Scope) -> dict[str, Parameter]:
-        return {name: v for name, bound in bounds.items() if (v := self.value(bound, scope)) is not None}
 
     # Instances
 
@@ -229,7 +161,7 @@ class _Flattener:
                 self.elements.append(element)
         for items, target in ((block.ic, self.ic), (block.nodeset, self.nodeset)):
             for item in items:
-                value = self.value(item.value, scope)
+                value = self.values.value(item.value, scope)
                 if value is not None:
                     target[flat(item.node)] = value
 
@@ -248,11 +180,11 @@ class _Flattener:
         if definition is None:
             hint = near(template.model, block.visible("blocks"), kind="Subcircuits visible here")
             message = f"unknown subcircuit '{template.model}' on {template.name.upper()}."
-            self.once(line, template.model_at, message, hint)
+            self.values.once(line, template.model_at, message, hint)
             return
         if len(nodes) != len(definition.pins):
             where = definition.location
-            self.once(
+            self.values.once(
                 line, 0,
                 f"subcircuit '{definition.name}' takes {len(definition.pins)} nodes ({' '.join(definition.pins)}), "
                 f"{template.name.upper()} gives {len(nodes)}.",
@@ -261,10 +193,10 @@ class _Flattener:
             return
         if definition in chain:
             circle = " → ".join([*(b.name for b in chain[chain.index(definition) :]), definition.name])
-            self.once(line, 0, f"subcircuit '{definition.name}' contains itself: {circle}.")
+            self.values.once(line, 0, f"subcircuit '{definition.name}' contains itself: {circle}.")
             return
         if len(chain) >= MAX_NESTING:
-            self.once(line, 0, f"subcircuits are nested more than {MAX_NESTING} deep.")
+            self.values.once(line, 0, f"subcircuits are nested more than {MAX_NESTING} deep.")
             return
         given = template.parameters
         known = definition.defaults.keys() | definition.params.keys()
@@ -272,8 +204,8 @@ class _Flattener:
         for key, bound in given.items():
             if key not in known and key != "m":
                 hint = near(key, definition.defaults, kind="It has")
-                self.once(line, bound.at, f"subcircuit '{definition.name}' has no parameter '{key}'.", hint)
-        inside = Scope(name, scope, multiplied and "m" not in known)
+                self.values.once(line, bound.at, f"subcircuit '{definition.name}' has no parameter '{key}'.", hint)
+        inside = Scope(name, scope, definition, multiplied and "m" not in known)
         self.scopes[name] = inside
         # What the instance gives goes before both the defaults and the .param of the body (measured on ngspice 39).
         own = {**definition.defaults, **definition.params, **given}
@@ -281,7 +213,7 @@ class _Flattener:
         key = (id(template), id(definition))
         if key not in self.hidden:
             self.hidden[key] = hidden_names(own)
-        self.bind(inside, own, self.hidden[key])
+        self.values.bind(inside, own, self.hidden[key])
         if inside.multiplied and "m" in given and scope.multiplied:
             factor = inside.bindings["m"]
             factor.expression = Call("*", (factor.expression, Name("m")))
@@ -296,7 +228,7 @@ class _Flattener:
     def note_multiplied(self, template: Template, definition: Block) -> None:
         for inner in definition.elements:
             if inner.letter in "fh":
-                self.once(
+                self.values.once(
                     template.line, 0, f"m= on {template.name.upper()}: its '{inner.name}' is controlled by a current "
                     "that m copies would share.", "Write the copies out.",
                 )  # fmt: skip
@@ -307,12 +239,6 @@ class _Flattener:
                 )
                 if not any(note.message == message for note in self.notes):
                     self.notes.append(Note(template.line.location(), message))
-
-    def once(self, line: LogicalLine, at: int, message: str, hint: str = "") -> None:
-        """A problem of a line inside a subcircuit is told once, not once per instance."""
-        if (id(line), at) not in self.failed:
-            self.failed.add((id(line), at))
-            self.log.problem(line, at, message, hint)
 
     def device(
         self, template: Template, name: str, nodes: tuple[str, ...], block: Block, scope: Scope, inside: Scope
@@ -329,7 +255,7 @@ class _Flattener:
             )  # fmt: skip
         bounds = {**block.defaults, **template.parameters}
         aliases = {key: Bound(Name(key, bound.at), bound.line, bound.at) for key, bound in bounds.items()}
-        parameters = self.parameters(aliases, inside)
+        parameters = self.values.parameters(aliases, inside)
         self.multiply(parameters, scope, template)
         self.elements.append(
             Device(
@@ -350,7 +276,7 @@ class _Flattener:
             return
         own = template.parameters.get("m")
         expression: Expression = Name("m") if own is None else Call("*", (own.expression, Name("m")))
-        value = self.value(Bound(expression, template.line), scope)
+        value = self.values.value(Bound(expression, template.line), scope)
         if value is not None:
             parameters["m"] = value
 
@@ -362,7 +288,7 @@ class _Flattener:
         line, letter = template.line, template.letter
         if letter in "rcl":
             template = self.settle_model(template, block, scope)
-        parameters = self.parameters(template.parameters, scope)
+        parameters = self.values.parameters(template.parameters, scope)
         if scope.multiplied and not (letter in "veh" or template.output == "v"):
             self.multiply(parameters, scope, template)
         common = {
@@ -371,7 +297,7 @@ class _Flattener:
         }  # fmt: skip
         if letter in "rcl":
             if letter == "r" and parameters.get("r") == 0.0 and not template.model:
-                self.once(line, template.parameters["r"].at, f"{template.name.upper()} is 0 ohm.",
+                self.values.once(line, template.parameters["r"].at, f"{template.name.upper()} is 0 ohm.",
                           "ngspice would put 1 milliohm; write a small value, or a V source of 0 V.")  # fmt: skip
             model = self.model(template, block, scope) if template.model else ""
             return Passive(**common, model=model)
@@ -411,25 +337,19 @@ class _Flattener:
                     self.keep_model(*part, scope)
                 return template.model
             hint = near(template.model, block.visible("models"), kind="Models visible here")
-            self.once(template.line, template.model_at,
+            self.values.once(template.line, template.model_at,
                       f"unknown model '{template.model}' on {template.name.upper()}.", hint)  # fmt: skip
             return template.model
         return self.keep_model(*found, scope)
 
     def keep_model(self, card: ModelTemplate, holder: Block, scope: Scope) -> str:
-        where = scope
         # A card inside a subcircuit is one card per instance, because its values may use the instance's parameters.
-        for outer in _outwards(scope):
-            where = outer
-            if holder.name and any(card is m for m in holder.models.values()) and outer.path:
-                break
-        if not holder.name:
-            where = self.top
+        where = next(outer for outer in outwards(scope) if outer.block is holder)
         name = f"{where.path}.{card.name}" if where.path else card.name
         if name not in self.models:
             parameters: dict[str, Parameter | str] = {}
             for key, bound in card.parameters.items():
-                value = bound if isinstance(bound, str) else self.value(bound, where)
+                value = bound if isinstance(bound, str) else self.values.value(bound, where)
                 if value is not None:
                     parameters[key] = value
             self.models[name] = Model(name, card.type, parameters, card.line.location())
@@ -457,59 +377,13 @@ class _Flattener:
         expression = rewrite(bound.expression, change)
         for part in walk(expression):
             if isinstance(part, Name) and (part.name not in BEHAVIOURAL_VARIABLES or scope.find(part.name)):
-                self.value(Bound(part, bound.line, bound.at), scope)
+                self.values.value(Bound(part, bound.line, bound.at), scope)
         return expression
-
-    # Names that can be checked only when all is flat
-
-    def check_names(self) -> None:
-        sources = {e.name for e in self.elements if e.letter == "v"}
-        by_name = {e.name for e in self.elements}
-        for element in self.elements:
-            if isinstance(element, Controlled) and element.letter in "fh":
-                self.check_source(element, element.controls[0], sources, by_name)
-            elif isinstance(element, Behavioural):
-                volts, currents = probes(element.expression)
-                for probe in currents:
-                    self.check_source(element, probe.source, sources, by_name)
-                for probe in volts:
-                    for node in (probe.plus, probe.minus):
-                        self.check_node(element, node)
-        for kind, values in (("ic", self.ic), ("nodeset", self.nodeset)):
-            for node, value in values.items():
-                if node not in self.nodes and node != "0":
-                    message = f".{kind} names node '{node}', which does not exist."
-                    self.log.problem_at(value.location, message, near(node, self.nodes))
-        for node, count in self.nodes.items():
-            if count == 1 and node != "0":
-                self.notes.append(Note(self.first_use[node].location(), f"node '{node}' has only one connection."))
-        if self.elements and "0" not in self.nodes and not self.log.problems:
-            first = next(iter(self.first_use.values()), None)
-            if first is not None:
-                self.log.problem(first, 0, "no element is connected to ground (node 0).", "Name one node 0.")
-
-    def check_source(self, element: Element, name: str, sources: set[str], names: set[str]) -> None:
-        if name in sources:
-            return
-        if name in names:
-            message, hint = f"{name.upper()} carries no current that can be read.", "Put a V source of 0 V in series."
-        else:
-            message = f"{element.name.upper()} reads the current of '{name}', which does not exist."
-            hint = near(name, sources, kind="Voltage sources")
-        self.log.problem_at(element.location, message, hint)
-
-    def check_node(self, element: Element, node: str) -> None:
-        if node == "0" or node in self.nodes:
-            if node != "0" and self.nodes[node] == 1:
-                self.nodes[node] += 1
-            return
-        message = f"{element.name.upper()} reads V({node}), a node that does not exist."
-        self.log.problem_at(element.location, message, near(node, self.nodes))
 
     # Statements
 
     def analysis(self, template: AnalysisTemplate) -> Analysis | None:
-        values = [self.value(bound, self.top) for bound in template.values]
+        values = [self.values.value(bound, self.top) for bound in template.values]
         if any(v is None for v in values):
             return None
         numbers = [float(v) for v in values if v is not None]
@@ -538,43 +412,12 @@ class _Flattener:
         return Dc(tuple(sweeps))
 
     def measure(self, template: MeasureTemplate) -> Measure:
-        words = (part if isinstance(part, str) else self.value(part, self.top) for part in template.parts)
+        words = (part if isinstance(part, str) else self.values.value(part, self.top) for part in template.parts)
         text = "".join(word if isinstance(word, str) else repr(float(word or 0.0)) for word in words)
         return Measure(template.analysis, template.name, " ".join(text.split()), template.line.location())
 
     def option(self, value: Bound | str | bool) -> float | str | bool:
         if not isinstance(value, Bound):
             return value
-        number = self.value(value, self.top)
+        number = self.values.value(value, self.top)
         return 0.0 if number is None else float(number)
-
-
-def hidden_names(own: dict[str, Bound]) -> dict[str, frozenset[str]]:
-    """For each parameter of an instance, which of its fellow parameters its expression does *not* see.
-
-    ngspice sorts them by dependence and assigns in that order; an expression sees what is assigned already, and the
-    caller's names otherwise. Only where they depend on each other in a circle, or on themselves (`w={2*w} l={w}`), does
-    the order of the `.subckt` line decide (measured on ngspice 39).
-    """
-    needs = {
-        name: frozenset(part.name for part in walk(bound.expression) if isinstance(part, Name) and part.name in own)
-        for name, bound in own.items()
-    }
-    if not any(needs.values()):
-        return needs
-    hidden: dict[str, frozenset[str]] = {}
-    waiting = list(own)
-    while waiting:
-        ready = [name for name in waiting if needs[name] <= hidden.keys()]
-        for name in ready or waiting[:1]:
-            hidden[name] = needs[name] - hidden.keys()
-        waiting = [name for name in waiting if name not in hidden]
-    return hidden
-
-
-def _outwards(scope: Scope) -> list[Scope]:
-    chain, current = [], scope
-    while current is not None:
-        chain.append(current)
-        current = current.parent
-    return chain

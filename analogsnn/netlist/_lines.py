@@ -87,6 +87,10 @@ class Log:
         """Record a note at offset `at` of a line."""
         self.notes.append(Note(line.location(at), message))
 
+    def copy(self) -> Log:
+        """A log that starts where this one is."""
+        return Log(list(self.problems), list(self.notes), self.comments, self.files, self.limit)
+
     def stop(self) -> None:
         """Raise what was gathered, if anything was, in the order of the files."""
         if self.problems:

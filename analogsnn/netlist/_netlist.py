@@ -17,14 +17,14 @@ class Scope:
 
     ngspice looks names up through the *callers*, not through the text (measured), and so does this.
 
-    - `path`: `""` at the top, else the instance, such as `x1.x2`.
+    - `path`: `""` at the top, else the instance, such as `x1.x2`; `block`: what it is an instance of.
     - `arguments`: the names that an instance can give, in order; at the top, every `.param`.
     """
 
-    __slots__ = ("arguments", "bindings", "multiplied", "parent", "path")
+    __slots__ = ("arguments", "bindings", "block", "multiplied", "parent", "path")
 
-    def __init__(self, path: str, parent: Scope | None, multiplied: bool = False):
-        self.path, self.parent, self.multiplied = path, parent, multiplied
+    def __init__(self, path: str, parent: Scope | None, block: Block, multiplied: bool = False):
+        self.path, self.parent, self.block, self.multiplied = path, parent, block, multiplied
         self.bindings: dict[str, Binding] = {}
         self.arguments: tuple[str, ...] = ()
 

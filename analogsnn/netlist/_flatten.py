@@ -154,7 +154,9 @@ class _Flattener:
             if template.letter == "x":
                 self.instance(template, name, nodes, block, scope, chain)
                 continue
-            for node in nodes:
+            # A node held by a voltage needs no second connection: it may be there to be looked at.
+            held = template.letter in "veh" or template.output == "v"
+            for node in (*nodes, *nodes) if held else nodes:
                 self.count(node, template.line)
             element = self.element(template, name, nodes, block, scope, flat)
             if element is not None:

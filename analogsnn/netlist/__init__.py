@@ -39,7 +39,9 @@ from ._read import check_netlist as check_netlist
 from ._read import read_netlist as read_netlist
 from ._read import read_netlist_text as read_netlist_text
 from ._sources import FIELDS as FIELDS
+from ._sources import AmplitudeModulation as AmplitudeModulation
 from ._sources import Exponential as Exponential
+from ._sources import FrequencyModulation as FrequencyModulation
 from ._sources import PiecewiseLinear as PiecewiseLinear
 from ._sources import Pulse as Pulse
 from ._sources import Sine as Sine

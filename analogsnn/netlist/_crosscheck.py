@@ -1,4 +1,4 @@
-"""Names that can be checked only when all is flat: controlling sources, probed nodes, start values, lonely nodes."""
+"""Names and sizes that can be checked only when all is flat: controlling sources, probes, start values, lonely nodes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ._elements import probes
-from ._lines import Log, LogicalLine, Note
+from ._lines import Location, Log, LogicalLine, Note
 from ._names import near
-from ._netlist import Behavioural, Controlled, Element, Parameter
+from ._netlist import Behavioural, Controlled, Device, Element, ModelElement, Parameter
 
 
 @dataclass
@@ -23,13 +23,16 @@ class CrossCheck:
     first_use: Mapping[str, LogicalLine]
     log: Log
     notes: list[Note]
+    scale: float = 1.0
 
     def run(self, ic: Mapping[str, Parameter], nodeset: Mapping[str, Parameter]) -> None:
         """Check everything, start values too."""
         sources = {e.name for e in self.elements if e.letter == "v"}
         by_name = {e.name for e in self.elements}
         for element in self.elements:
-            if isinstance(element, Controlled) and element.letter in "fh":
+            if isinstance(element, Device) or (isinstance(element, ModelElement) and element.letter == "m"):
+                self.sizes(element)
+            elif isinstance(element, Controlled) and element.letter in "fh":
                 self.source(element, element.controls[0], sources, by_name)
             elif isinstance(element, Behavioural):
                 volts, currents = probes(element.expression)
@@ -68,3 +71,23 @@ class CrossCheck:
             return
         message = f"{element.name.upper()} reads V({node}), a node that does not exist."
         self.log.problem_at(element.location, message, near(node, self.nodes))
+
+    def sizes(self, element: Element) -> None:
+        """A transistor's width and length are positive, and smaller than a millimetre unless somebody meant metres."""
+        for name in ("w", "l"):
+            size = element.parameters.get(name)
+            if size is None:
+                continue
+            place = f"{name.upper()} of {element.name.upper()}"
+            if size <= 0:
+                self.once(size.location, f"{place} is {float(size):g}.", "Width and length are positive.")
+            elif size * self.scale > 1e-3:
+                micro = f"For micrometres write {float(size):g}u, or .option scale=1u."
+                note = Note(size.location, f"{place} is {float(size) * self.scale:g} m. {micro}")
+                if not any(known.location == note.location for known in self.notes):
+                    self.notes.append(note)
+
+    def once(self, where: Location, message: str, hint: str) -> None:
+        """A problem at a place that no problem was told of yet (a line in a subcircuit has many instances)."""
+        if not any((p.file, p.line, p.column) == (where.file, where.line, where.column) for p in self.log.problems):
+            self.log.problem_at(where, message, hint)

@@ -77,10 +77,12 @@ class _Flattener:
         self.params = params
         self.refuse_bombs()
         self.expand(deck.top, top, {}, [])
-        CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes).run(self.ic, self.nodeset)
+        options = {name: self.option(value) for name, value in directives.options.items()}
+        scale = options.get("scale", 1.0)
+        scale = float(scale) if isinstance(scale, (int, float)) else 1.0
+        CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes, scale).run(self.ic, self.nodeset)
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
         measures = tuple(self.measure(item) for item in directives.measures)
-        options = {name: self.option(value) for name, value in directives.options.items()}
         if not analyses:
             where = next(iter(deck.top.names.values()), None)
             if where is not None:

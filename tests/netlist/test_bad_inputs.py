@@ -100,3 +100,14 @@ def test_an_instance_bomb_ends():
         lines.append(".ends")
     with pytest.raises(NetlistErrors, match=r"X1 alone has 1.6e\+12 elements"):
         read_netlist_text("\n".join([*lines, "X1 a s0", ".op"]))
+
+
+def test_a_link_does_not_lead_out_of_the_root(tmp_path: Path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file.inc").write_text("R1 a 0 1k\n")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "secret")
+    deck = tmp_path / "root" / "deck.cir"
+    deck.write_text("title\n.include link/file.inc\nV1 a 0 1\n.op\n")
+    assert "outside the folder" in str(check_netlist(deck, root=tmp_path / "root").problems[0])
+    assert check_netlist(deck, root=tmp_path).ok

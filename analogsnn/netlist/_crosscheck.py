@@ -1,4 +1,4 @@
-"""Names and sizes that can be checked only when all is flat: controlling sources, probes, start values, lonely nodes."""
+"""Names and sizes that can be checked only when all is flat: controlling sources, probes, start values, lone nodes."""
 
 from __future__ import annotations
 

@@ -53,3 +53,28 @@ class DoesNotFitError(AnalogSNNError):
     def __init__(self, misfits: list[Misfit]):
         self.misfits = misfits
         super().__init__("The network does not fit the chip:\n" + "\n".join(f"  {m}" for m in misfits))
+
+
+class NetlistError(InputError):
+    """One problem in a deck, with the place where it stands.
+
+    **Fields**
+
+    - `message`: what was found and what was wanted, without the place.
+    - `file`: as the user reaches it; `line`, `column` count from 1.
+    - `snippet`: the offending line as written, shortened.
+    - `hint`: the smallest change that would mend it, or "".
+    """
+
+    def __init__(self, message: str, *, file: str, line: int, column: int, snippet: str = "", hint: str = ""):
+        self.message, self.file, self.line, self.column = message, file, line, column
+        self.snippet, self.hint = snippet, hint
+        super().__init__(f"{file}:{line}:{column}: {message}" + (f" {hint}" if hint else ""))
+
+
+class NetlistErrors(InputError):
+    """Every problem found in a deck; `problems` lists them in the order of the file."""
+
+    def __init__(self, problems: list[NetlistError]):
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))

@@ -212,6 +212,6 @@ def _gaps(axes: Axes, run: Run) -> None:
 def _spans(axes: Axes, time: np.ndarray, use: np.ndarray, colour: str, name: str) -> None:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], use, [False]]).astype(int)))
     for a, b in zip(edges[0::2], edges[1::2], strict=True):
-        axes.axvspan(time[a] - 0.5, time[b - 1] + 0.5, color=colour, linewidth=0)
+        axes.axvspan(float(time[a]) - 0.5, float(time[b - 1]) + 0.5, color=colour, linewidth=0)
     if len(edges):
         axes.bar([0], [0], color=colour, label=name)

@@ -51,15 +51,15 @@ _TWO = {a + b: (a, b) for a in (1, 3, 4, 15, 16, 18, 19, 60) for b in (1, 3, 4, 
 class Design:
     """Sizes and weights of the network; weights in units of the smallest weight current."""
 
-    edge: int = 8
+    edge: int = 12
     beat: int = 6
     rate: int = 8
     tonic: int = 6
     above: int = 8
     zone: int = 9
     rival: int = 3
-    level_weight: tuple[int, ...] = (75, 18)
-    edge_weight: int = 75
+    level_weight: tuple[int, ...] = (75, 15)
+    edge_weight: int = 60
     beat_weight: tuple[int, ...] = (60, 60)
     relay_weight: tuple[int, ...] = (4, 1)
     above_self: tuple[int, ...] = (15, 15)
@@ -79,7 +79,7 @@ class Design:
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
     adaptation: Adaptation = field(
-        default_factory=lambda: Adaptation(tau=65e-3, weight=250e-9, gain=70.0, pulse=100e-6)
+        default_factory=lambda: Adaptation(tau=70e-3, weight=250e-9, gain=70.0, pulse=100e-6)
     )
     ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))

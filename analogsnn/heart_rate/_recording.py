@@ -77,7 +77,7 @@ def read_recording(path: str | Path, rate: float, column: str | int | None = Non
     width = len(rows[0][1])
     index = _column(path, column, names, width)
     body = rows[1:] if names is not None else rows
-    signal = np.array([_number(path, line, cells, index) for line, cells in body])
+    signal = np.array([_number(path, line, cells, index, width) for line, cells in body])
     _check(path, signal, rate)
     return Recording(signal, float(rate), Path(path).name)
 
@@ -138,9 +138,12 @@ def _column(path, column: str | int | None, names: list[str] | None, width: int)
     return index
 
 
-def _number(path, line: int, cells: list[str], index: int) -> float:
-    if index >= len(cells):
-        raise InputError(f"{path}:{line}: the line has {len(cells)} cells, but the signal is in column {index}.")
+def _number(path, line: int, cells: list[str], index: int, width: int) -> float:
+    if len(cells) != width:  # a decimal comma, for one, would otherwise lose its digits without a word
+        raise InputError(
+            f"{path}:{line}: the line has {len(cells)} cells, the first line has {width}; write decimals with a point "
+            "and the same number of columns on every line."
+        )
     cell = cells[index]
     if _is_missing(cell):
         return math.nan

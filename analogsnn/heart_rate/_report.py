@@ -29,7 +29,7 @@ _ABOUT = (
     "anything about anyone's health.",
 )
 _MEASURES = (
-    f"Zone accuracy is the mean over the zones that the reference visits, of the one-second windows after {SETTLED:g} s "
+    f"Zone accuracy is the mean over the zones that the reference visits, of the windows after {SETTLED:g} s "
     f"in which the reference is more than {MARGIN:g} bpm from a boundary. A constant answer therefore reaches one over "
     f"the number of visited zones; its share of time stands beside it. A switch may come up to {SLACK:g} s before or "
     "after the reference's; a change to a zone that the reference is not near within that time is false. Heart-rate "

@@ -45,7 +45,7 @@ _RC = {
 
 def drawing() -> AbstractContextManager[None]:
     """The look, for as long as figures are made and saved."""
-    return matplotlib.rc_context(_RC)
+    return matplotlib.rc_context(_RC)  # type: ignore[arg-type]
 
 
 def new_figure(height: float, width: float = 10.0) -> Figure:

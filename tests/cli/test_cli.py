@@ -51,7 +51,7 @@ def test_heart_rate(recording, tmp_path):
 BAD = {
     "missing": (["nothing.csv", "--rate", "100"], "no file 'nothing.csv'"),
     "rate": (["RECORDING", "--rate", "0"], "sampling rate is 0 Hz"),
-    "rate as text": (["RECORDING", "--rate", "fast"], "fast"),
+    "rate as text": (["RECORDING", "--rate", "fast"], "--rate"),
     "no rate": (["RECORDING"], "--rate"),
     "zones": (["RECORDING", "--rate", "100", "--zones", "90,60"], "must ascend"),
     "zones as text": (["RECORDING", "--rate", "100", "--zones", "a,b"], "--zones is 'a,b'"),

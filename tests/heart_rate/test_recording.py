@@ -50,7 +50,7 @@ BAD = {
     "wrong name": (table(), {"column": "y"}, "has no column 'y'; its columns: 0 't', 1 'x'"),
     "near name": (["time,pulse"] + ["1,2"] * 3000, {"column": "puls"}, "Did you mean 'pulse'?"),
     "wrong number": (table(), {"column": "7"}, "has no column 7"),
-    "short line": (table("5"), {"column": "x"}, ":3002: the line has 1 cells"),
+    "short line": (table("5"), {"column": "x"}, ":3002: the line has 1 cells, the first line has 2"),
     "text in a number": ([*GOOD[:10], "1,5a", *GOOD], {}, ""),
     "letters": ([*GOOD, "12abc"], {}, ":3001: '12abc' is not a number"),
     "infinite": ([*GOOD, "inf"], {}, ":3001: 'inf' is not finite"),

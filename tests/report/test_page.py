@@ -1,0 +1,71 @@
+"""Pages are self-contained, escape what they are given, and open in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analogsnn.heart_rate import prepare_chips, run_all, write_report
+from analogsnn.report import Page
+
+
+def browser_dom(path: Path, profile: Path) -> str:
+    """The page as headless Chromium understands it; `make test` installs Chromium, so its absence is a failure."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing; run `make system` or install it with the system's package manager"
+    flags = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
+        "--disable-component-update"
+    )
+    done = subprocess.run(
+        [chromium, *flags.split(), f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def assert_self_contained(html: str) -> None:
+    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", html)
+    assert "<script" not in html
+
+
+def test_page_escapes_and_stands_alone(tmp_path):
+    page = Page("A <title> & more")
+    page.section("One <b>section</b>")
+    page.text("5 < 6 & 7 > 6")
+    path = tmp_path / "page.html"
+    page.write(path)
+    html = path.read_text()
+    assert_self_contained(html)
+    dom = browser_dom(path, tmp_path / "profile")
+    assert "5 &lt; 6 &amp; 7 &gt; 6" in dom
+    assert "<b>section</b>" not in dom
+
+
+@pytest.mark.long
+def test_heart_rate_report_opens_in_chromium(pulses, tmp_path):
+    signal = pulses.signal[:2600].copy()
+    signal[2000:2050] = np.nan
+    recording = type(pulses)(signal, pulses.rate, "pulses <synthetic>")
+    (run,) = run_all([(recording, prepare_chips((60.0,), 2, seed=1, trimmed=False))], (60.0,))
+    path = tmp_path / "report.html"
+    write_report(path, [run], title="Two chips", seed=1)
+    html = path.read_text()
+    assert_self_contained(html)
+    assert len(html) < 3e6
+    dom = browser_dom(path, tmp_path / "profile")
+    for words in (
+        "pulses &lt;synthetic&gt;",
+        "SOIF_LEAK_N",
+        "requested",
+        "realised",
+        "inspired by",
+        "zones, sizes and",
+    ):
+        assert words.lower() in dom.lower(), words
+    assert dom.count("<img") >= 5

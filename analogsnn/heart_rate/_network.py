@@ -4,15 +4,17 @@ Inspired by De Luca, Tincani, Indiveri, Donati, npj Unconventional Computing 202
 by the precursor of Carpegna et al. (arXiv 2409.02618); zones, sizes, wiring and metrics are ours.
 
 ```
-level ─► edge ─► beat ─► rate1 ─► rate2 ─► rate3 ─► above1 … aboveK-1 ─► zone0 … zoneK-1 ⇄ rival0 … rivalK-1
-                   └────────────── quench ─────────────┘
+level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK-1 ─► zone0 … zoneK-1 ⇄ rival0 … rivalK-1
+                   │                           ▲
+                   └────── quench ─────────────┤◄── tonic
 ```
-- `edge`: 8 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
-- `beat`: 6 neurons; a majority of the edges within some 20 ms makes each fire, once a heartbeat.
-- `rate1..3`: slow NMDA-type synapses (1.5 s) average the beats; three stages and the next synapse average over about
-  six seconds, which no single time constant that the chip reaches would do.
-- `above<k>`: fires together when the averaged rate exceeds boundary k; self-excitation makes the step steep, and every
-  beat quenches it, so that it decides anew and has no hysteresis.
+- `edge`: 12 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
+- `beat`: 6 neurons; a majority of the edges within some 15 ms makes each fire, once a heartbeat.
+- `rate1`, `rate2`: slow NMDA-type synapses (1.1 s) average the beats; two stages, the synapse onto `above` and the one
+  onto the zones average over about five seconds, which no single time constant that the chip reaches would do.
+- `above<k>`: fires together when the averaged rate, as excitation, exceeds the constant inhibition from `tonic`, which
+  happens at boundary k. Self-excitation makes the step steep; every beat quenches it, so that it decides anew and
+  keeps no memory of its last decision.
 - `zone<k>`: an attractor a zone, excited by `above<k>`, vetoed by `above<k+1>`, holding itself by self-excitation; its
   inhibitory partners `rival<k>` keep the other zones silent. Without beats nothing changes: the zone is held.
 """

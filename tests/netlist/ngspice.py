@@ -6,13 +6,10 @@ import re
 import shutil
 import subprocess
 
-import pytest
-
-needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="ngspice is not installed")
-
 
 def run_ngspice(deck: str, commands: str) -> str:
     """What ngspice prints for a deck and a control block's commands. Exit codes lie, so callers look for values."""
+    assert shutil.which("ngspice"), "ngspice is missing; run `make system` or install it with the package manager"
     body = re.sub(r"(?im)^\.end\s*$", "", deck)
     text = f"{body}\n.control\nset num_threads=1\nset numdgt=16\n{commands}\n.endc\n.end\n"
     done = subprocess.run(["ngspice", "-b"], input=text, capture_output=True, text=True, timeout=30, check=False)

@@ -22,9 +22,7 @@ from analogsnn.netlist import (
 
 from . import nodal
 from .decks import random_deck
-from .ngspice import needs_ngspice, operating_point, run_ngspice
-
-pytestmark = needs_ngspice
+from .ngspice import operating_point, run_ngspice
 
 
 def worst(found: dict[str, float], wanted: dict[str, float]) -> float:

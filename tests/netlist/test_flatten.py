@@ -23,7 +23,7 @@ from analogsnn.netlist import (
     write_netlist,
 )
 
-from .ngspice import needs_ngspice, run_ngspice
+from .ngspice import run_ngspice
 
 CARD = """* a card for tests
 * model: ekv
@@ -161,7 +161,6 @@ def test_scopes_as_ngspice_has_them(name: str):
     assert resistor.parameters["r"] == pytest.approx(wanted, rel=1e-14)
 
 
-@needs_ngspice
 @pytest.mark.parametrize("name", sorted(SCOPES))
 def test_scopes_in_ngspice(name: str):
     text, wanted = SCOPES[name]
@@ -211,7 +210,6 @@ def test_written_decks_read_back(bench: Path):
     assert all(len(line) <= 400 for line in written.splitlines())
 
 
-@needs_ngspice
 def test_a_behavioural_card_in_ngspice(bench: Path):
     netlist = read_netlist(bench)
     written = run_ngspice(write_netlist(netlist), "op\nprint v(in) v(out)")

@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := ngspice libngspice0 libngspice0-dev chromium
 
 .PHONY: demo test quick lint env system lock clean
 
-demo: env ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
+demo: env system ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
 	$(BIN)/analogsnn demo --out $(OUT)
 
 test: env system lint ## everything that must hold

@@ -64,12 +64,10 @@ def trim(
     events = metronome(boundaries, stay)
     total = stay * len(boundaries)
     answer = simulate(lanes(front, chips), Events(events, np.zeros(len(events), int)), total, progress=progress)
-    shape = (network.population("above1").size, network.population("rate2").size)
-    drives = np.empty((len(chips), len(boundaries), *shape), int)
-    for k in range(len(boundaries)):
-        stimulus = _heard(front, answer, k * stay + SETTLE, OBSERVE)
-        drives[:, k] = _trimmed(network, f"above{k + 1}", stimulus, chips, currents)
-    return drives
+    above = [f"above{k + 1}" for k in range(len(boundaries))]
+    heard = [_heard(front, answer, k * stay + SETTLE, OBSERVE) for k in range(len(boundaries))]
+    drives = _trimmed(network, above, heard, chips, currents)
+    return drives.reshape(len(above), len(chips), *drives.shape[1:]).swapaxes(0, 1)
 
 
 def _heard(front: Network, spikes: Spikes, start: float, duration: float) -> Events:
@@ -86,36 +84,55 @@ def _heard(front: Network, spikes: Spikes, start: float, duration: float) -> Eve
     return Events(spikes.time[keep][order] - start, channel[spikes.neuron[keep]][order], spikes.lane[keep][order])
 
 
-def _trimmed(network: Network, above: str, stimulus: Events, chips: Sequence[Mismatch], currents) -> np.ndarray:
-    """The drives [chip, above, rate] of one population.
+def _trimmed(
+    network: Network,
+    names: Sequence[str],
+    heard: Sequence[Events],
+    chips: Sequence[Mismatch],
+    currents: Sequence[float],
+) -> np.ndarray:
+    """The drives [population and chip, above, rate] of the populations `names`, each a lane on each chip.
 
     First each neuron alone, without its fellows' excitation, so that all of them start to fire at the same rate of
     beats; then the population as it is, by a common factor, so that it switches at the boundary.
     """
-    size, sources = network.population(above).size, network.population("rate2").size
+    size, sources = network.population(names[0]).size, network.population("rate2").size
     inputs = [Input(name=n, size=network.population(n).size) for n in HEARD]
-    base = part(network, [above], inputs)
-    coupled = tuple(c for c in base.connections if c.source != "rate2")
-    alone = tuple(c for c in coupled if c.source != above)
+    bases = [part(network, [name], inputs) for name in names for _ in chips]
+    members = [chip for _ in names for chip in chips]
+    stimulus = _side_by_side(heard, len(chips))
 
-    def rates(means: np.ndarray, fixed: tuple) -> np.ndarray:
-        """Rates (Hz) [chip, above] at the end of the stimulus, for mean drives [chip, above]."""
-        trial = [replace(base, connections=(*fixed, drive(above, spread(m, sources), currents))) for m in means]
-        spikes = simulate(lanes(trial, chips), stimulus, OBSERVE, chunk=OBSERVE)
+    def rates(means: np.ndarray, coupled: bool) -> np.ndarray:
+        """Rates (Hz) [lane, above] at the end of the stimulus, for mean drives [lane, above]."""
+        trial = []
+        for base, mean in zip(bases, means, strict=True):
+            (name,) = (p.name for p in base.populations)
+            kept = [c for c in base.connections if c.source != "rate2" and (coupled or c.source != name)]
+            trial.append(replace(base, connections=(*kept, drive(name, spread(mean, sources), currents))))
+        spikes = simulate(lanes(trial, members), stimulus, OBSERVE, chunk=OBSERVE)
         late = spikes.time > OBSERVE - COUNTED
         index = spikes.lane[late] * size + spikes.neuron[late]
-        return np.bincount(index, minlength=len(chips) * size).reshape(len(chips), size) / COUNTED
+        return np.bincount(index, minlength=len(members) * size).reshape(len(members), size) / COUNTED
 
-    low = np.full((len(chips), size), float(DRIVES[0]))
-    high = np.full((len(chips), size), float(DRIVES[-1]))
+    low = np.full((len(members), size), float(DRIVES[0]))
+    high = np.full((len(members), size), float(DRIVES[-1]))
     for _ in range(NEURON_HALVINGS):
         middle = np.sqrt(low * high)
-        fires = rates(middle, alone) > STIRRED
+        fires = rates(middle, coupled=False) > STIRRED
         high, low = np.where(fires, middle, high), np.where(fires, low, middle)
     means = np.sqrt(low * high)
-    low, high = np.full((len(chips), 1), 0.6), np.full((len(chips), 1), 1.6)
+    low, high = np.full((len(members), 1), 0.6), np.full((len(members), 1), 1.6)
     for _ in range(POPULATION_HALVINGS):
         middle = np.sqrt(low * high)
-        switched = rates(means * middle, coupled).mean(axis=1, keepdims=True) > SWITCHED
+        switched = rates(means * middle, coupled=True).mean(axis=1, keepdims=True) > SWITCHED
         high, low = np.where(switched, middle, high), np.where(switched, low, middle)
     return np.stack([spread(m, sources) for m in means * np.sqrt(low * high)])
+
+
+def _side_by_side(parts: Sequence[Events], count: int) -> Events:
+    """Events of several simulations of `count` lanes each, as those of one simulation."""
+    time = np.concatenate([p.time for p in parts])
+    channel = np.concatenate([p.channel for p in parts])
+    lane = np.concatenate([k * count + np.asarray(p.lane) for k, p in enumerate(parts)])
+    order = np.argsort(time, kind="stable")
+    return Events(time[order], channel[order], lane[order])

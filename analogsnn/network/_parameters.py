@@ -57,19 +57,21 @@ def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> L
 
     **Arguments**
 
-    - `networks`: one for all lanes, or one a lane; they may differ in numbers and connections, not in populations.
+    - `networks`: one for all lanes, or one a lane; they may differ in numbers and connections, not in sizes.
     - `chips`: the mismatch of each lane.
 
-    **Raises** `InputError` when populations, inputs or physics differ between lanes.
+    **Raises** `InputError` when sizes or physics differ between lanes.
     """
     nets = [networks] * len(chips) if isinstance(networks, Network) else list(networks)
     if not chips or len(nets) != len(chips):
         raise InputError(f"{len(nets)} networks for {len(chips)} chips; give one network, or as many as chips.")
     first = nets[0]
-    shape = [(p.name, p.size) for p in (*first.populations, *first.inputs)]
+    shape = [[p.size for p in group] for group in (first.populations, first.inputs)]
     for other in nets[1:]:
-        if [(p.name, p.size) for p in (*other.populations, *other.inputs)] != shape or other.physics != first.physics:
-            raise InputError("Networks that run side by side must have the same populations, inputs and physics.")
+        if [[p.size for p in group] for group in (other.populations, other.inputs)] != shape:
+            raise InputError("Networks that run side by side must have populations and inputs of the same sizes.")
+        if other.physics != first.physics:
+            raise InputError("Networks that run side by side must have the same physics.")
     used = [k for k in SYNAPSE_TYPES if any(c.synapse == k and len(c.pairs) for n in nets for c in n.connections)]
     adapts = any(p.neuron.adaptation is not None for n in nets for p in n.populations)
     names = (*used, "AHP") if adapts else tuple(used)

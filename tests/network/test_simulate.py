@@ -156,5 +156,5 @@ def test_bad_networks(case):
 
 
 def test_networks_side_by_side_must_agree():
-    with pytest.raises(InputError, match="same populations"):
+    with pytest.raises(InputError, match="same sizes"):
         lanes([driven(), Network(populations=(Population(name="q", size=1),))], chips(2, 0.0, 0))

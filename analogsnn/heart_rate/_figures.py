@@ -25,7 +25,7 @@ def excerpt(run: Run, seconds: float) -> tuple[float, float]:
     """Start and end (s) of a part worth looking at: around the first switch, or in the middle."""
     duration = run.recording.duration
     centre = run.truth.switches[0][0] if run.truth.switches else duration / 2
-    start = float(np.clip(centre - seconds / 2, 0.0, max(0.0, duration - seconds)))
+    start = float(np.clip(round(centre - seconds / 2), 0.0, max(0.0, duration - seconds)))
     return start, min(duration, start + seconds)
 
 
@@ -51,7 +51,7 @@ def signal_figure(run: Run) -> Figure:
     near = (t >= start) & (t <= end)
     part.plot(t[near], recording.signal[near], color=_SIGNAL, linewidth=1.1)
     height = high - low
-    known = "known beats" if recording.semi_synthetic else "reference"
+    known = "known beats\n(semi-synthetic)" if recording.semi_synthetic else "reference"
     for beats, y, colour, name in (
         (run.reference.beats, low - 0.14 * height, INK, known),
         (run.answers[0].beats, low - 0.32 * height, BLUE, "beat neurons"),
@@ -75,8 +75,8 @@ def signal_figure(run: Run) -> Figure:
 
 
 def raster_figure(run: Run) -> Figure:
-    """Spikes of chip 0, up to 60 s of them."""
-    start, end = excerpt(run, 60.0)
+    """Spikes of chip 0, up to 40 s of them."""
+    start, end = excerpt(run, 40.0)
     network = run.chips[0].network
     figure = new_figure(max(4.0, 1.2 + 0.042 * network.size))
     axes = figure.subplots()
@@ -102,7 +102,7 @@ def rate_figure(run: Run) -> Figure:
         axes.fill_between(
             time, low, high, color=BLUE, alpha=0.18, linewidth=0, label=f"{len(rates)} chips, their range"
         )
-    axes.plot(time, run.reference.rate, color=INK, linewidth=2.2, label=_titled("reference", run))
+    axes.plot(time, run.reference.rate, color=INK, linewidth=2.2, label=_labelled("reference", run))
     axes.plot(time, rates[0], color=BLUE, linewidth=1.2, label="beat neurons of chip 0")
     axes.set_xlim(0, run.recording.duration)
     shown = np.concatenate([run.reference.rate, rates[0], run.boundaries])
@@ -111,7 +111,7 @@ def rate_figure(run: Run) -> Figure:
     axes.set_xlabel("time (s)")
     axes.set_ylabel("heart rate (bpm)")
     axes.grid(axis="y")
-    _legend_above(axes)
+    _legend_above(axes, _titled("Heart rate", run))
     return figure
 
 
@@ -122,14 +122,14 @@ def zone_figure(run: Run) -> Figure:
     time, names = run.reference.time, zone_names(run.boundaries)
     expected = np.where(run.truth.zone >= 0, run.truth.zone, np.nan)
     zones.step(time, expected, where="mid", color=INK, linewidth=5, alpha=0.35, solid_capstyle="butt",
-               label=_titled("reference", run))  # fmt: skip
+               label=_labelled("reference", run))  # fmt: skip
     given = run.answers[0].zone
     zones.step(time, np.where(given >= 0, given, np.nan), where="mid", color=BLUE, linewidth=1.6, label="chip 0")
     zones.set_yticks(range(len(names)), names)
     zones.set_ylim(-0.4, len(names) - 0.6)
     zones.set_ylabel("zone (bpm)")
     zones.grid(axis="y")
-    _legend_above(zones)
+    _legend_above(zones, _titled("Zones", run))
 
     agree = np.mean([a.zone == run.truth.zone for a in run.answers], axis=0)
     counted = run.truth.zone >= 0
@@ -158,13 +158,15 @@ def accuracy_figure(run: Run) -> Figure:
     if count <= 24:
         for i, a in enumerate(accuracy):
             if np.isfinite(a):
-                axes.text(i, a + 1, f"{a:.0f}", ha="center", va="bottom", fontsize=8.5, color=INK)
+                inside = a > 15  # at the foot of the bar, where no line crosses it
+                axes.text(i, 3 if inside else a + 1, f"{a:.0f}", ha="center", va="bottom", fontsize=9,
+                          color="#ffffff" if inside else INK)  # fmt: skip
     if np.isfinite(accuracy).all():
         axes.axhline(accuracy.mean(), color=INK, linewidth=1.5, label=f"mean {accuracy.mean():.1f} %")
     if np.isfinite(run.truth.constant):
         best = 100 * run.truth.constant
         axes.axhline(best, color=ORANGE, linewidth=1.6, linestyle="--", label=f"best constant answer {best:.1f} %")
-    axes.bar([0], [0], color=BLUE, alpha=0.8, label=_titled("one chip", run))
+    axes.bar([0], [0], color=BLUE, alpha=0.8, label=_labelled("one chip", run))
     step = max(1, -(-count // 25))
     axes.set_xticks(range(0, count, step))
     axes.set_xlim(-0.7, max(count, 8) - 0.3)
@@ -174,7 +176,7 @@ def accuracy_figure(run: Run) -> Figure:
     axes.set_ylabel("zone accuracy (%)")
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y")
-    _legend_above(axes)
+    _legend_above(axes, _titled("Zone accuracy of every chip", run))
     return figure
 
 
@@ -182,14 +184,20 @@ def _titled(words: str, run: Run) -> str:
     return f"{words} ({kind(run)})" if kind(run) else words
 
 
-def _legend_above(axes: Axes) -> None:
+def _labelled(words: str, run: Run) -> str:
+    return f"{words} (semi-synthetic)" if kind(run) else words
+
+
+def _legend_above(axes: Axes, title: str = "") -> None:
+    if title:
+        axes.set_title(title, pad=26)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.2, handlelength=1.6)
 
 
 def _limits(signal: np.ndarray) -> tuple[float, float]:
     """Lowest and highest value to show: single spikes of an artefact do not set the scale."""
     present = signal[~np.isnan(signal)]
-    low, high = np.percentile(present, [0.1, 99.9])
+    low, high = np.percentile(present, [0.02, 99.98])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..report import Page, bias_table, drawing, occupancy_figure
+from ..units import format_quantity
 from ._figures import (
     accuracy_figure,
     kind,
@@ -17,6 +18,7 @@ from ._figures import (
     zone_figure,
     zone_names,
 )
+from ._network import CURRENTS
 from ._run import Run
 from ._score import MARGIN, SETTLED, SLACK
 
@@ -138,6 +140,7 @@ def _section(page: Page, number: int, run: Run) -> None:
     worst = max((abs(b.relative_error) for b in mapping.biases), default=0.0)
     words = (
         f"Biases of chip 0. A bias is a coarse and a fine code; the current it realises is off by at most "
-        f"{100 * worst:.1f} %."
+        f"{100 * worst:.1f} %. The four weight currents (SYAM_W) are asked for as the chip realises the design's "
+        f"{', '.join(format_quantity(c, 'A') for c in CURRENTS)}, so their error here is nil by construction."
     )
     page.table(*bias_table(mapping), words, left=(0, 1))

@@ -13,11 +13,11 @@ from ._style import BLUE, INK, ORANGE, PALE, family, new_figure, population_colo
 
 def occupancy_figure(mapping: Mapping) -> Figure:
     """The first core's neurons where they are placed, the resources in use, and the words of every neuron."""
-    figure = new_figure(5.6)
-    grid = figure.add_gridspec(2, 2, width_ratios=[1.0, 1.75], height_ratios=[1.0, 1.25])
-    _core(figure.add_subplot(grid[:, 0]), mapping)
+    figure = new_figure(6.6)
+    grid = figure.add_gridspec(2, 2, width_ratios=[1.0, 1.5], height_ratios=[1.35, 1.0])
+    _core(figure.add_subplot(grid[0, 0]), mapping)
     _meters(figure.add_subplot(grid[0, 1]), mapping)
-    _words(figure.add_subplot(grid[1, 1]), mapping)
+    _words(figure.add_subplot(grid[1, :]), mapping)
     return figure
 
 
@@ -57,15 +57,15 @@ def _meters(axes: Axes, mapping: Mapping) -> None:
         ("CAM words of the fullest neuron", most, o.words_per_neuron),
         ("destination words, with the host's", routes, o.destinations),
     ]
-    for y, (_, used, there) in enumerate(rows):
+    for y, (name, used, there) in enumerate(rows):
         share = used / there if there else 0.0
-        axes.barh(y, 100, color=PALE, height=0.62)
-        axes.barh(y, 100 * share, color=BLUE, height=0.62)
+        axes.barh(y, 100, color=PALE, height=0.36)
+        axes.barh(y, 100 * share, color=BLUE, height=0.36)
+        axes.text(0, y - 0.27, name, va="bottom", fontsize=9.5)
         axes.text(102, y, f"{used} of {there}", va="center", fontsize=9.5)
-    axes.set_yticks(range(len(rows)), [r[0] for r in rows])
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 128)
+    axes.set_yticks([])
+    axes.set_ylim(len(rows) - 0.6, -0.75)
+    axes.set_xlim(0, 122)
     axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
@@ -81,7 +81,7 @@ def _words(axes: Axes, mapping: Mapping) -> None:
         at = offsets[p.name] + np.arange(p.size)
         axes.bar(at, o.synapse_words[at], width=1.0, color=colours[p.name], linewidth=0)
     axes.axhline(o.words_per_neuron, color=ORANGE, linewidth=1.4, linestyle="--")
-    axes.text(0, o.words_per_neuron + 1, f"{o.words_per_neuron} words there are", color=ORANGE, va="bottom", fontsize=9)
+    axes.text(0, o.words_per_neuron + 1, f"{o.words_per_neuron} words available", color=ORANGE, va="bottom", fontsize=9)
     ticks = [offsets[p.name] + (p.size - 1) / 2 for p in populations]
     axes.set_xticks(ticks, [p.name for p in populations], rotation=90, fontsize=8.5)
     axes.tick_params(axis="x", length=0, labelcolor=INK)

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from ..network import Network
 from ._style import GREY, PALE, population_colours
 
+_DENSE = 8.0  # Hz; populations that fire more are drawn finer, so that their rhythm shows
+
 
 def raster(axes: Axes, network: Network, time: np.ndarray, neuron: np.ndarray, start: float, end: float) -> None:
     """Draw the spikes between `start` and `end` (s), the first population on top.
@@ -25,9 +27,10 @@ def raster(axes: Axes, network: Network, time: np.ndarray, neuron: np.ndarray, s
         mine = (neuron >= first) & (neuron < first + p.size)
         if k % 2:
             axes.axhspan(first - 0.5, first + p.size - 0.5, color=PALE, alpha=0.45, linewidth=0)
+        dense = np.count_nonzero(mine) > _DENSE * p.size * (end - start)
         axes.plot(
-            time[mine], neuron[mine], linestyle="none", marker="|", markersize=2.6, markeredgewidth=0.7,
-            color=colours[p.name], rasterized=True,
+            time[mine], neuron[mine], linestyle="none", marker="|", markersize=2.4,
+            color=colours[p.name], markeredgewidth=0.5 if dense else 0.9, alpha=0.6 if dense else 1.0, rasterized=True,
         )  # fmt: skip
         ticks.append(first + (p.size - 1) / 2)
         labels.append(f"{p.name} ({p.size})")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 INK = "#1b2430"  # text, the reference
 GREY = "#6b7684"
@@ -18,7 +22,7 @@ ORANGE = "#d1570b"  # thresholds, what to beat
 # One colour a family of populations, in the order in which families come.
 _FAMILIES = ("#1768ac", "#d1570b", "#2a8c5a", "#7b4fa3", "#b3254b", "#8a6d1d", "#2a9aa8", "#5b6573")
 
-_RC = {
+_RC: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "axes.titlesize": 11.0,

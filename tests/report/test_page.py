@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,8 @@ def test_heart_rate_report_opens_in_chromium(pulses, tmp_path):
     recording = type(pulses)(signal, pulses.rate, "pulses <synthetic>")
     (run,) = run_all([(recording, prepare_chips((60.0,), 2, seed=1, trimmed=False))], (60.0,))
     path = tmp_path / "report.html"
-    write_report(path, [run], title="Two chips", seed=1)
+    known = replace(recording, beats=run.reference.beats)  # the same run, declared semi-synthetic
+    write_report(path, [run, replace(run, recording=known)], title="Two chips", seed=1)
     html = path.read_text()
     assert_self_contained(html)
     assert len(html) < 3e6
@@ -66,6 +68,10 @@ def test_heart_rate_report_opens_in_chromium(pulses, tmp_path):
         "realised",
         "inspired by",
         "zones, sizes and",
+        "Gaps in the signal: 1,",
     ):
         assert words.lower() in dom.lower(), words
-    assert dom.count("<img") >= 5
+    assert dom.count("<img") == 12
+    first, second = dom.split('<h2 id="s3">')
+    assert "semi-synthetic: real pulse shapes, artificial timing" in second
+    assert "semi-synthetic" not in first.split('<h2 id="s2">')[1]  # a recorded run is never called so

@@ -78,3 +78,11 @@ class NetlistErrors(InputError):
     def __init__(self, problems: list[NetlistError]):
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class NgspiceError(SimulationError):
+    """ngspice is missing, too old, crashed, hung, or says in its log that the result is not one; `log` is the log."""
+
+    def __init__(self, message: str, log: str = ""):
+        self.log = log
+        super().__init__(message)

@@ -1,6 +1,7 @@
 """ngspice as judge: a netlist → waveforms, each run in a process of its own. The only room that uses PySpice (GPL-3.0)."""
 
 from ..errors import NgspiceError as NgspiceError
+from ._ekv import ekv_current as ekv_current
 from ._log import classify as classify
 from ._options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from ._process import ngspice_version as ngspice_version

@@ -229,12 +229,15 @@ def _read_block(path: Path) -> Block:
     for line in fields.get("parameters", []):
         match = re.match(r"(\w+)\s+\[([^\]]+)\]\s*=\s*(\S+)\s*\|\s*([^|]+?)\s*\|\s*(.*)", line)
         if match is None:
-            raise InputError(f"{path}: the parameter '{line}' must read 'name [unit] = default | low .. high | what it is'.")
+            raise InputError(
+                f"{path}: the parameter '{line}' must read 'name [unit] = default | low .. high | what it is'."
+            )
         parameters.append(BlockParameter(*match.groups()))
     return Block(
         name=path.stem, text=text, kind=fields["kind"][0], pins=tuple(pins), parameters=tuple(parameters),
         paper=" ".join(fields["paper"]), bench=" ".join(fields["bench"]),
-        requires=tuple(" ".join(fields.get("requires", [])).split()), notes=" ".join(fields.get("notes", [])), path=path,
+        requires=tuple(" ".join(fields.get("requires", [])).split()), notes=" ".join(fields.get("notes", [])),
+        path=path,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Waveforms → numbers, by the same definitions for every engine: spikes, edges, decays, charge, and `.meas` statements."""
+"""Waveforms → numbers, the same for every engine: spikes, edges, decays, charge, energy, and `.meas` statements."""
 
 from ..waveforms import Waveforms as Waveforms
 from ._meas import evaluate_measures as evaluate_measures

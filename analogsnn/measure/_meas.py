@@ -27,9 +27,12 @@ def evaluate_measures(
 ) -> dict[str, Any]:
     """Evaluate a deck's `.meas` statements in order; later ones may use the results of earlier ones.
 
-    Understood: `trig … targ …`, `when`, `find … when`, `find … at`, `deriv … at|when`, `min`, `max`, `pp`, `avg`, `rms`,
-    `integ`, `min_at`, `max_at`, `param`, with `val rise fall cross td from to at`. Signals are `v(a)`, `v(a,b)`, `i(v)` and
-    arithmetic on them; levels are numbers, expressions of `params` and earlier results, or signals.
+    Statements for another analysis than the one that gave the waveforms are left out.
+
+    Understood: `trig … targ …`, `when`, `find … when`, `find … at`, `deriv … at|when` (which ngspice 39 itself lacks),
+    `min`, `max`, `pp`, `avg`, `rms`, `integ`, `min_at`, `max_at`, `param`, with `val rise fall cross td from to at`.
+    Signals are `v(a)`, `v(a,b)`, `i(v)` and arithmetic on them; levels are numbers, expressions of `params` and earlier
+    results, or signals.
 
     **Arguments**
 
@@ -42,13 +45,23 @@ def evaluate_measures(
     """
     results: dict[str, Any] = {}
     problems: list[str] = []
+    kind = {"time": "tran", "op": "op"}.get(waves.variable, "dc")
     for measure in measures:
+        if measure.analysis != kind:
+            continue
         try:
             results[measure.name] = _Statement(measure, waves, {**(params or {}), **results}).value()
-        except (InputError, ExpressionProblem, ArithmeticError, ValueError, TypeError) as error:
+        except (InputError, ExpressionProblem, ArithmeticError, LookupError, ValueError, TypeError) as error:
             results[measure.name] = None
             missing = [n for n in _names(measure.text) if n in results and results[n] is None and n != measure.name]
-            reason = f"it needs '{missing[0]}', which has no value" if missing else str(error) or type(error).__name__
+            if missing:
+                reason = f"it needs '{missing[0]}', which has no value."
+            elif isinstance(error, (InputError, ExpressionProblem)):
+                reason = str(error)
+            else:
+                reason = (
+                    f"'{measure.text}' cannot be evaluated ({error}); see the measures that docs/simulate.md lists."
+                )
             problems.append(f"{measure.location}: measure '{measure.name}' has no value: {reason}")
     if problems and strict:
         raise InputError("\n".join(problems))
@@ -99,7 +112,7 @@ class _Statement:
             place = self.place(self.event(rest[1:]))
         else:
             place = self.place(self.event(rest))
-        axis = self.waves.axis
+        axis = self.waves.time
         if not slope:
             return value_at(axis, signal, place, self.words[1])
         width = 1e-6 * (axis[-1] - axis[0])
@@ -111,7 +124,7 @@ class _Statement:
         start, stop = (self.number(options[key]) if key in options else None for key in ("from", "to"))
         if "td" in options and start is None:
             start = self.number(options["td"])
-        time, values = window(self.waves.axis, signal, start, stop, self.words[1])
+        time, values = window(self.waves.time, signal, start, stop, self.words[1])
         xp = namespace(values)
         match kind:
             case "min":
@@ -159,7 +172,7 @@ class _Statement:
         k = -1 if count == "last" else round(float(self.number(count)))
         after = [self.number(options[key]) for key in ("td", "from") if key in options]
         return crossing(
-            self.waves.axis, self.array(event.signal), self.resolve(event.level), k, direction=direction,
+            self.waves.time, self.array(event.signal), self.resolve(event.level), k, direction=direction,
             after=max(after) if after else None, before=self.number(options["to"]) if "to" in options else None,
             what=event.text or "the signal",
         )  # fmt: skip
@@ -180,7 +193,7 @@ class _Statement:
         return self.array(self.parse(text))
 
     def array(self, expression: Expression) -> Any:
-        return self.resolve(expression) + 0.0 * self.waves.axis
+        return self.resolve(expression) + 0.0 * self.waves.time
 
     def number(self, text: str) -> Any:
         return self.resolve(self.parse(text))

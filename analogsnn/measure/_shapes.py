@@ -67,7 +67,7 @@ def charge(waves: Waveforms, branch: str, start: float | None = None, stop: floa
 
     **Raises** `InputError` for an unknown branch or an empty window.
     """
-    return integral(*window(waves.axis, waves.current(branch), start, stop, f"i({branch})"))
+    return integral(*window(waves.time, waves.current(branch), start, stop, f"i({branch})"))
 
 
 def energy_per_spike(
@@ -79,17 +79,16 @@ def energy_per_spike(
     last: int | None = None,
     threshold: float | None = None,
 ) -> Any:
-    """Energy (J) from the source `supply` per spike of `node`, between spikes `first` and `last` (default: the last).
+    """Energy (J) from the source `supply` at the node of the same name, per spike of `node`.
 
-    Whole intervals only, so that what a spike takes before and after it is counted once. The source's voltage is
-    `waves.supply`.
+    Counted between spikes `first` and `last` (default: the last): whole intervals only, so that what a spike takes
+    before and after it is counted once.
 
-    **Raises** `InputError` with too few spikes.
+    **Raises** `InputError` with too few spikes, or without that node or source.
     """
-    if waves.supply is None:
-        raise InputError("the circuit has no DC supply, so that there is no energy per spike.")
     last = max(len(spike_times(waves, node, threshold)), first + 1) if last is None else last
     if last <= first:
         raise InputError(f"energy between spikes {first} and {last}: the last must come after the first.")
     start, stop = (float(spike_time(waves, node, k, threshold)) for k in (first, last))
-    return -waves.supply * charge(waves, supply, start, stop) / (last - first)
+    power = -waves.voltage(supply) * waves.current(supply)
+    return integral(*window(waves.time, power, start, stop, f"the power of {supply}")) / (last - first)

@@ -34,9 +34,10 @@ def _brackets(values: Any, level: Any, direction: Direction) -> tuple[Any, Any]:
     """Distance from the level `[n]`, and whether each interval `[n-1]` holds a crossing."""
     xp = namespace(values)
     distance = values - level
-    before, after = distance[:-1], distance[1:]
-    rises, falls = (before < 0) & (after >= 0), (before > 0) & (after <= 0)
-    return distance, {"rise": rises, "fall": falls, "cross": xp.logical_or(rises, falls)}[direction]
+    above = distance >= 0  # a state, so that rises and falls alternate even where a point lies on the level
+    before, after = above[:-1], above[1:]
+    hit = {"rise": ~before & after, "fall": before & ~after, "cross": xp.not_equal(before, after)}[direction]
+    return distance, hit
 
 
 def crossings(time: Any, values: Any, level: Any = 0.0, direction: Direction = "rise") -> np.ndarray:
@@ -95,13 +96,23 @@ def crossing(
     wanted = hit & (count == (total if k == -1 else k))
     found = concrete(total)
     if found is not None and found < max(k, 1):
-        unit = {"v(": "V", "i(": "A"}.get(what[:2], "")
-        level_text = format_quantity(float(np.asarray(level)), unit, 4).strip() if np.ndim(level) == 0 else "its level"
-        which = "the last" if k == -1 else f"number {k}"
-        times = {0: "never", 1: "once"}.get(int(found), f"{int(found)} times")
-        raise InputError(f"{what} {_VERBS[direction]} {level_text} {times}; {which} is asked for.")
+        raise InputError(_too_few(what, values, level, direction, int(found), k))
     place = xp.sum(xp.where(wanted, places, 0.0))
     return place if found is not None else xp.where(xp.any(wanted), place, xp.nan)
+
+
+def _too_few(what: str, values: Any, level: Any, direction: Direction, found: int, k: int) -> str:
+    unit = {"v(": "V", "i(": "A"}.get(what[:2])
+
+    def text(value: Any) -> str:
+        return f"{float(value):.4g}" if unit is None else format_quantity(float(value), unit, 4)
+
+    verb, height = _VERBS[direction], text(level) if np.ndim(level) == 0 else "its level"
+    if found == 0:
+        values = np.asarray(values)
+        return f"{what} never {verb} {height}; it spans {text(values.min())} to {text(values.max())}."
+    times = {1: "once", 2: "twice"}.get(found, f"{found} times")
+    return f"{what} {verb} {height} {times} only; number {k} is asked for."
 
 
 def value_at(time: Any, values: Any, at: Any, what: str = "the signal") -> Any:
@@ -125,7 +136,7 @@ def value_at(time: Any, values: Any, at: Any, what: str = "the signal") -> Any:
 
 
 def window(time: Any, values: Any, start: Any = None, stop: Any = None, what: str = "the signal") -> tuple[Any, Any]:
-    """The part between `start` and `stop`, its ends interpolated; NumPy only, for the number of points is the data's."""
+    """The part between `start` and `stop`, its ends interpolated; not under `jit`, for its length is the data's."""
     if start is None and stop is None:
         return time, values
     start = time[0] if start is None else start

@@ -37,7 +37,7 @@ def spike_times(waves: Waveforms, node: str, threshold: float | None = None) -> 
 
     **Raises** `InputError` for an unknown node, or where there is no supply to take half of.
     """
-    return crossings(waves.axis, waves.voltage(node), _threshold(waves, threshold), "rise")
+    return crossings(waves.time, waves.voltage(node), _threshold(waves, threshold), "rise")
 
 
 def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = None) -> Any:
@@ -49,7 +49,7 @@ def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = No
     if k < 1:
         raise InputError(f"spike {k} of v({node}) is asked for; spikes count from 1.")
     try:
-        return crossing(waves.axis, waves.voltage(node), level, k, what=f"v({node})")
+        return crossing(waves.time, waves.voltage(node), level, k, what=f"v({node})")
     except InputError:
         found = len(spike_times(waves, node, level))
         raise _few(waves, node, level, found, f"spike {k} is asked for") from None

@@ -1,4 +1,4 @@
-"""ngspice as judge: a netlist → waveforms, each run in a process of its own. The only room that uses PySpice (GPL-3.0)."""
+"""ngspice as judge: netlist → waveforms, each run in a process of its own. The only room with PySpice (GPL-3.0)."""
 
 from ..errors import NgspiceError as NgspiceError
 from ._ekv import ekv_current as ekv_current

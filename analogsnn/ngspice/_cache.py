@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from ..waveforms import Waveforms
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def cache_folder() -> Path:
@@ -36,23 +37,22 @@ def load(key: str) -> Waveforms | None:
             return Waveforms(
                 time=file["time"], voltages=file["voltages"], nodes=tuple(head["nodes"]), currents=file["currents"],
                 branches=tuple(head["branches"]), supply=head["supply"], variable=head["variable"],
+                steps=head["steps"], rejected=head["rejected"],
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
 def store(key: str, waves: Waveforms) -> None:
     """Keep `waves`; a folder that cannot be written is no reason to fail a run that succeeded."""
-    head = {"nodes": waves.nodes, "branches": waves.branches, "supply": waves.supply, "variable": waves.variable}
+    head = {key: getattr(waves, key) for key in ("nodes", "branches", "supply", "variable", "steps", "rejected")}
     with contextlib.suppress(OSError):
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file, head=json.dumps(head), time=waves.time, voltages=waves.voltages, currents=waves.currents
-                )
+                np.savez(file, head=json.dumps(head), time=waves.time, voltages=waves.voltages, currents=waves.currents)
             os.replace(name, folder / f"{key}.npz")
         except BaseException:
             os.unlink(name)

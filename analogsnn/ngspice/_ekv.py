@@ -32,9 +32,7 @@ def ekv_current(
     - `polarity`: `"n"` or `"p"`; for p the voltages are those of the mirrored device (positive in normal use).
     - `w`, `l`: m. `vgb`, `vsb`, `vdb`: V. `dvt`: V. `dbt`: relative. `celsius`: °C.
     """
-    n, vt, kp, early, fall, body, phi, theta, dibl = (
-        card[f"ekv_{key}{polarity}"] for key in _KEYS
-    )
+    n, vt, kp, early, fall, body, phi, theta, dibl = (card[f"ekv_{key}{polarity}"] for key in _KEYS)
     ratio = (celsius + 273.15) / 300.15
     ut = card["ekv_ut"] * ratio
     eps = card["ekv_eps"]

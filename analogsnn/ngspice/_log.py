@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 
 _HARMLESS = re.compile(
-    r"note:|trying gmin|reference value|using |doing analysis|no compatibility mode|\**\s*$|\*\* |doanalyses: tran$", re.I
+    r"note:|trying gmin|reference value|using |doing analysis|no compatibility mode|\**\s*$|\*\* |doanalyses: tran$",
+    re.I,
 )
-# "no. of data rows" and the like pass through neither list. The title is echoed as "Circuit: ...", and may say anything.
+# "No. of Data Rows" and the like are in neither list. The title is echoed as "Circuit: …", and may say anything.
 _ECHO = re.compile(r"circuit:|\s*noisy\b", re.I)
 _FATAL = re.compile(
     r"\berror\b|timestep too small|doanalyses|no such vector|failed!|\bunknown\b|undefined parameter"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 Value = float | str | bool
 
 # ngspice's own defaults are for milliamperes: gmin 1e-12 S is a floor of 1 pA at every transistor, abstol 1e-12 A is
-# larger than a leak. Gear, because the trapezoidal rule loses spikes at loose tolerances. noopiter goes straight to gmin
-# stepping, since subthreshold operating points rarely converge directly.
+# larger than a leak. Gear, because the trapezoidal rule loses spikes at loose tolerances. noopiter goes straight to
+# gmin stepping, since subthreshold operating points rarely converge directly.
 DEFAULT_OPTIONS: Mapping[str, Value] = {
     "gmin": 1e-17,
     "abstol": 1e-16,
@@ -24,4 +24,3 @@ DEFAULT_OPTIONS: Mapping[str, Value] = {
 def merge_options(deck: Mapping[str, Value], given: Mapping[str, Value] | None) -> dict[str, Value]:
     """What counts: the caller's options before the deck's, and those before the defaults."""
     return {**DEFAULT_OPTIONS, **deck, **(given or {})}
-

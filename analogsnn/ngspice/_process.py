@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import NgspiceError
 
 MINIMUM_VERSION = 34  # older ones read B-source conditions and `.meas` otherwise; 39 is the version tested
+VERSION_TIMEOUT = 60.0  # s, to load the library and ask
 _INSTALL = "install ngspice's library (Debian: sudo apt-get install libngspice0)"
 
 
@@ -59,8 +60,8 @@ def call(
 
     **Returns** the answer (`version`, `log`, `probes`) and the vectors of the deck by ngspice's names.
 
-    **Raises** `NgspiceError` for a library that is missing or no ngspice, one that is too old, a child that crashes, runs
-    past the limit, or answers with something that cannot be read.
+    **Raises** `NgspiceError` for a library that is missing or no ngspice, one that is too old, a child that crashes,
+    runs past the limit, or answers with something that cannot be read.
     """
     library = library_path()
     package = str(Path(__file__).parents[2])
@@ -90,18 +91,21 @@ def call(
             answer = json.loads((folder / "answer.json").read_text())
             version, log = answer["version"], answer["log"]
             names, solved = answer["names"], answer["probes"]
-            assert all(isinstance(x, list) for x in (log, solved))
+            if not (isinstance(log, list) and isinstance(solved, list) and isinstance(answer["statistics"], dict)):
+                raise TypeError
             rows = None if names is None else np.load(folder / "answer.npy", allow_pickle=False)
             vectors = None if names is None or rows is None else dict(zip(names, rows, strict=True))
-        except (OSError, ValueError, KeyError, TypeError, AssertionError, EOFError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError):
             raise NgspiceError(
-                f"ngspice ({library}) gave an answer that cannot be read; check the installation with `ngspice --version`.",
+                f"ngspice ({library}) gave an answer that cannot be read; check it with `ngspice --version`.",
                 said,
             ) from None
     if not isinstance(version, int):
         raise NgspiceError(f"{library} does not say that it is ngspice; {_INSTALL}.", said)
     if version < MINIMUM_VERSION:
-        raise NgspiceError(f"ngspice {version} is too old; analogsnn needs {MINIMUM_VERSION} or newer: {_INSTALL}.", said)
+        raise NgspiceError(
+            f"ngspice {version} is too old; analogsnn needs {MINIMUM_VERSION} or newer: {_INSTALL}.", said
+        )
     return answer, vectors
 
 
@@ -112,7 +116,9 @@ def _failure(status: int, said: str, library: str) -> str:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"signal {-status}"
-        return f"ngspice crashed ({name}); your process is unharmed. The deck or the library {library} is at fault: {last}"
+        return (
+            f"ngspice crashed ({name}); your process is unharmed. The deck or the library {library} is at fault: {last}"
+        )
     if "cannot load library" in said or "undefined symbol" in said or "not found in library" in said:
         return f"{library} cannot be used as ngspice's library ({last}); {_INSTALL}."
     if "No module named" in said:
@@ -122,7 +128,7 @@ def _failure(status: int, said: str, library: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _version_of(library: str, stamp: tuple[int, int]) -> int:
-    answer, _ = call(None, [], timeout=60.0)
+    answer, _ = call(None, [], timeout=VERSION_TIMEOUT)
     return answer["version"]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ._options import Value, merge_options
 from ._process import call, ngspice_version
 
 Deck = Netlist | str | os.PathLike[str]
+_LOGGER = logging.getLogger("analogsnn.ngspice")
 
 
 def transient(
@@ -143,7 +145,8 @@ def _solve(
 ) -> Waveforms:
     merged = {k: v for k, v in merge_options(netlist.options, options).items() if v is not False}
     text = write_netlist(dataclasses.replace(netlist, options=dict(sorted(merged.items()))), analyses=False)
-    lines = [*text.splitlines()[:-1], analysis]
+    # The title is no physics; and ngspice echoes it into the log, where it could be taken for a judgement.
+    lines = ["analogsnn", *text.splitlines()[1:-1], analysis]
     if save is not None:
         nodes = [name.lower() for name in save]
         unknown = [name for name in nodes if name not in netlist.nodes]
@@ -154,7 +157,7 @@ def _solve(
     lines.append(".end")
     supply = _supply(netlist)
     version = ngspice_version()
-    key = cache_key(lines[1:], version, supply)  # the title is no physics
+    key = cache_key(lines, version, supply)
     if not fresh and (kept := load(key)) is not None:
         return kept
     tests = probes(netlist)
@@ -163,13 +166,15 @@ def _solve(
     for probe, solved in zip(tests, answer["probes"], strict=True):
         check(probe, solved)
     assert vectors is not None
-    waves = _waveforms(vectors, variable, supply)
+    waves = _waveforms(netlist, vectors, variable, supply, answer["statistics"] if variable == "time" else {})
     store(key, waves)
     return waves
 
 
 def _judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
-    fatal, _ = classify(log)
+    fatal, warnings = classify(log)
+    for line in dict.fromkeys(warnings):
+        _LOGGER.warning("ngspice: %s", line)
     text = "\n".join(log)
     if fatal:
         raise NgspiceError(f"ngspice's log says: {'; '.join(fatal[:3])}. The run is rejected.", text)
@@ -180,23 +185,34 @@ def _judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
             raise NgspiceError(f"ngspice gave values of '{name}' that are not finite; the run is rejected.", text)
 
 
-def _waveforms(vectors: Mapping[str, np.ndarray], variable: str, supply: float | None) -> Waveforms:
-    nodes, voltages, branches, currents, axis = [], [], [], [], None
+def _waveforms(
+    netlist: Netlist,
+    vectors: Mapping[str, np.ndarray],
+    variable: str,
+    supply: float | None,
+    statistics: Mapping[str, int],
+) -> Waveforms:
+    voltages, currents, axis = {}, {}, np.zeros(1)
     for name, values in vectors.items():
         if name == "time" or name.endswith("-sweep"):
             axis = values
         elif name.endswith("#branch"):
-            branches.append(re.sub(r"^[a-z]\.", "", name[: -len("#branch")]))
-            currents.append(values)
+            currents[re.sub(r"^[a-z]\.", "", name[: -len("#branch")])] = values
         elif not name.startswith("@"):
-            nodes.append(re.sub(r"^v\((.*)\)$", r"\1", name, flags=re.I))
-            voltages.append(values)
-    if axis is None:
-        axis = np.zeros(1)
+            voltages[re.sub(r"^v\((.*)\)$", r"\1", name, flags=re.I)] = values
+    nodes = _in_order(voltages, netlist.nodes)
+    branches = _in_order(currents, [element.name for element in netlist.elements])
     return Waveforms(
-        time=axis, voltages=np.array(voltages).reshape(-1, axis.size), nodes=tuple(nodes),
-        currents=np.array(currents).reshape(-1, axis.size), branches=tuple(branches), supply=supply, variable=variable,
+        time=axis, voltages=np.array([voltages[n] for n in nodes]).reshape(-1, axis.size), nodes=nodes,
+        currents=np.array([currents[b] for b in branches]).reshape(-1, axis.size), branches=branches, supply=supply,
+        variable=variable,
+        steps=statistics.get("accepted"), rejected=statistics.get("rejected"),
     )  # fmt: skip
+
+
+def _in_order(found: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[str, ...]:
+    """The deck's order, as another engine would give it; what ngspice adds (nodes inside a device) comes last."""
+    return tuple([n for n in names if n in found] + sorted(set(found) - set(names)))
 
 
 def _supply(netlist: Netlist) -> float | None:

@@ -1,7 +1,7 @@
 """The child process: one job, one ngspice, one answer. Run as `python -m analogsnn.ngspice._worker FOLDER`.
 
 Reads `job.json` (`deck`: lines of the main deck or null, `probes`: decks for an operating point each) and writes
-`answer.json` (`version`, `log`, `probes`, and `names`, whose rows are in `answer.npy`).
+`answer.json` (`version`, `log`, `probes`, `statistics`, and `names`, whose rows are in `answer.npy`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class QuietNgSpice(NgSpiceShared):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.statistics: dict[str, int] = {}
         super().__init__()
 
     @staticmethod
@@ -42,11 +43,23 @@ class QuietNgSpice(NgSpiceShared):
         """Load a deck, run its analysis and give its vectors; then forget it, for ngspice keeps one global state."""
         self.load_circuit("\n".join(deck))
         self.run()
-        plot = self.plot(None, self.last_plot)
-        vectors = {name: np.real(vector._data) for name, vector in plot.items()}
+        self.statistics = self.steps()
+        vectors = {}
+        if self.last_plot != "const":  # ngspice's own constants stand there when an analysis gave nothing
+            plot = self.plot(None, self.last_plot)
+            vectors = {name: np.real(vector._data) for name, vector in plot.items()}
         self.remove_circuit()
         self.destroy()
         return vectors
+
+    def steps(self) -> dict[str, int]:
+        """Accepted and rejected steps of the run just done; ngspice counts time points, with the one at zero."""
+        before = len(self.lines)
+        self.exec_command("rusage all")
+        said = [line.partition(" timepoints = ") for line in self.lines[before:]]
+        del self.lines[before:]
+        first = {"Accepted": 1, "Rejected": 0}
+        return {what.lower(): int(count) - first[what] for what, _, count in said if what in first}
 
 
 def main(folder: Path) -> None:
@@ -54,7 +67,7 @@ def main(folder: Path) -> None:
     job = json.loads((folder / "job.json").read_text())
     ngspice = QuietNgSpice()
     ngspice.exec_command("set num_threads=1")  # two threads cost 10 to 500 times the CPU on decks of this size
-    answer: dict[str, Any] = {"version": ngspice.ngspice_version, "probes": [], "names": None}
+    answer: dict[str, Any] = {"version": ngspice.ngspice_version, "probes": [], "statistics": {}, "names": None}
     ngspice.lines.clear()
     try:
         for deck in job["probes"]:
@@ -62,8 +75,8 @@ def main(folder: Path) -> None:
         if job["deck"] is not None:
             ngspice.lines.clear()
             vectors = ngspice.solve(job["deck"])
-            answer["names"] = list(vectors)
-            np.save(folder / "answer.npy", np.stack(list(vectors.values())))
+            answer["names"], answer["statistics"] = list(vectors), ngspice.statistics
+            np.save(folder / "answer.npy", np.stack(list(vectors.values())) if vectors else np.zeros((0, 0)))
     except (NameError, ValueError, IndexError) as error:  # PySpice's own errors are NameErrors; the log says why
         ngspice.lines.append(f"Error: {type(error).__name__}: {error}")
     answer["log"] = ngspice.lines

@@ -1,4 +1,4 @@
-"""Writes spice/expected/*.toml anew: python tests/spice/record_expected.py [BENCH…]. Look at the difference before keeping it.
+"""Writes spice/expected/*.toml anew: python tests/spice/record_expected.py [BENCH…]. Look before keeping them.
 
 The value is that of a run with reltol 1e-5 (DC benches: 1e-6); the tolerance covers three times the distance of the
 bench's own, looser run from it, in steps; neurons get 2 % because their rate depends that much on step control.
@@ -7,6 +7,7 @@ bench's own, looser run from it, in steps; neurons get 2 % because their rate de
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from analogsnn import library, ngspice
 from analogsnn.measure import evaluate_measures
@@ -53,7 +54,8 @@ CLOSED = {
     "bias_branch": {
         "c5": (2.29e-6, 0.05, "master/2"), "c4": (286e-9, 0.05, "master/2^4"), "c3": (35.8e-9, 0.06, "master/2^7"),
         "c2": (4.47e-9, 0.06, "master/2^10"), "c1": (559e-12, 0.15, "master/2^13; leakage adds"),
-        "c0": (69.9e-12, 0.4, "master/2^16; leakage adds a third on BSIM3"), "f128": (2.24e-9, 0.05, "tap 2 times 128/256"),
+        "c0": (69.9e-12, 0.4, "master/2^16; leakage adds a third on BSIM3"),
+        "f128": (2.24e-9, 0.05, "tap 2 times 128/256"),
     },
 }  # fmt: skip
 
@@ -75,6 +77,7 @@ def main(names: list[str]) -> None:
             netlist = library.read_bench(name, card=card)
             tight = 1e-5 if isinstance(netlist.analyses[0], Tran) else 1e-6
             loose, fine = solve(netlist, name, None), solve(netlist, name, tight)
+            early: dict[str, Any] = {}
             if name in SHORT:
                 waves = ngspice.transient(netlist, SHORT[name])
                 early = evaluate_measures(waves, netlist.measures, netlist.params, strict=False)
@@ -86,7 +89,7 @@ def main(names: list[str]) -> None:
                 if "neuron" in name:
                     tolerance = max(tolerance, 0.02)
                     reason += "; rates depend on step control by 1 %"
-                lines += ["", f"[{card}.{measure}]", f'value = {value:.6g}  # {unit}', f"tolerance = {tolerance:g}"]
+                lines += ["", f"[{card}.{measure}]", f"value = {value:.6g}  # {unit}", f"tolerance = {tolerance:g}"]
                 if measure in ABSOLUTE.get(name, {}):
                     lines.append(f"absolute = {ABSOLUTE[name][measure]:g}")
                 lines.append(f'reason = "{reason}"')

@@ -9,6 +9,7 @@ import pytest
 
 from analogsnn import library, ngspice
 from analogsnn.measure import evaluate_measures
+from analogsnn.netlist import Tran
 
 CASES = [(bench, card) for bench in library.benches() for card in library.cards()]
 
@@ -85,4 +86,6 @@ def test_reference_circuit_is_the_one_agreed_on():
     assert values == {f"param.{k}": pytest.approx(v) for k, v in wanted.items()}
     devices = netlist.flatten({"nfet", "pfet"}).elements
     assert sum(d.letter == "x" and d.name.startswith("x1.") for d in devices) == 25
-    assert netlist.analyses[0].stop == 0.1
+    (tran,) = netlist.analyses
+    assert isinstance(tran, Tran)
+    assert tran.stop == 0.1

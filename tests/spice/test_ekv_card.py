@@ -11,9 +11,10 @@ from analogsnn.netlist import read_netlist_text
 from analogsnn.ngspice import ekv_current
 
 CARD = {
-    "ekv_nn": 1.3, "ekv_np": 1.35, "ekv_vtn": 0.45, "ekv_vtp": 0.45, "ekv_kpn": 300e-6, "ekv_kpp": 70e-6, "ekv_ven": 1e7,
-    "ekv_vep": 1e7, "ekv_ut": 0.025865, "ekv_eps": 1e-3, "ekv_tcvn": 1e-3, "ekv_tcvp": 1e-3, "ekv_gmn": 0.0,
-    "ekv_gmp": 0.0, "ekv_phn": 0.8, "ekv_php": 0.8, "ekv_thn": 0.0, "ekv_thp": 0.0, "ekv_dibn": 0.0, "ekv_dibp": 0.0,
+    "ekv_nn": 1.3, "ekv_np": 1.35, "ekv_vtn": 0.45, "ekv_vtp": 0.45, "ekv_kpn": 300e-6, "ekv_kpp": 70e-6,
+    "ekv_ven": 1e7, "ekv_vep": 1e7, "ekv_ut": 0.025865, "ekv_eps": 1e-3, "ekv_tcvn": 1e-3, "ekv_tcvp": 1e-3,
+    "ekv_gmn": 0.0, "ekv_gmp": 0.0, "ekv_phn": 0.8, "ekv_php": 0.8, "ekv_thn": 0.0, "ekv_thp": 0.0,
+    "ekv_dibn": 0.0, "ekv_dibp": 0.0,
 }  # fmt: skip
 TERMS = {
     "plain": {},

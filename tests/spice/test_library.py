@@ -8,7 +8,7 @@ import pytest
 
 from analogsnn import library
 from analogsnn.errors import InputError
-from analogsnn.netlist import read_netlist_text
+from analogsnn.netlist import Device, read_netlist_text
 
 
 def test_headers_name_every_pin_and_parameter():
@@ -33,7 +33,9 @@ def test_blocks_hold_no_sources_and_no_analyses():
     for block in library.blocks().values():
         lines = [line.lower() for line in block.path.read_text().splitlines() if not line.startswith(("*", "+"))]
         assert not [line for line in lines if line[:1] in "viefgh" and line], block.name
-        assert not [line for line in lines if re.match(r"\.(tran|dc|op|meas|options?|ic|temp|include)\b", line)], block.name
+        assert not [line for line in lines if re.match(r"\.(tran|dc|op|meas|options?|ic|temp|include)\b", line)], (
+            block.name
+        )
 
 
 def test_requires_is_enough():
@@ -52,6 +54,7 @@ def test_cards_are_interchangeable(card):
         str(library.root() / "t.cir"), library.root(), devices={"nfet", "pfet"},
     )  # fmt: skip
     first, second = definition.elements[:2]
+    assert isinstance(first, Device)
     assert first.definition.pins == ("d", "g", "s", "b")
     assert set(first.definition.defaults) == {"w", "l", "dvt", "dbt"} == set(second.parameters)
     assert first.definition.model_kind == card
@@ -72,7 +75,7 @@ def test_a_card_of_ones_own(tmp_path):
     assert library.read_bench("current_mirror", card=str(card)).elements
 
 
-@pytest.mark.parametrize("file", ["circuits/README.md", "docs/circuits.md"])
+@pytest.mark.parametrize("file", ["circuits/README.md", "docs/library.md"])
 def test_table_is_up_to_date(file):
     text = (library.root() / file).read_text(encoding="utf-8")
-    assert library.table() in text, f"{file} is older than the headers; run python docs/make_circuit_figures.py --table"
+    assert library.table() in text, f"{file} is older than the headers; run python docs/make_library.py --table"

@@ -28,6 +28,7 @@ from ._netlist import (
     Scope,
 )
 from ._parser import Deck
+from ._topology import check_topology
 from ._values import Values, hidden_names, outwards
 
 MAX_ELEMENTS = 500_000
@@ -81,6 +82,8 @@ class _Flattener:
         scale = options.get("scale", 1.0)
         scale = float(scale) if isinstance(scale, (int, float)) else 1.0
         CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes, scale).run(self.ic, self.nodeset)
+        if "0" in self.nodes:
+            self.notes += check_topology(self.elements, self.nodes, self.first_use, self.log)
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
         measures = tuple(self.measure(item) for item in directives.measures)
         if not analyses:

@@ -177,12 +177,29 @@ def _judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
         _LOGGER.warning("ngspice: %s", line)
     text = "\n".join(log)
     if fatal:
-        raise NgspiceError(f"ngspice's log says: {'; '.join(fatal[:3])}. The run is rejected.", text)
+        said = "; ".join(dict.fromkeys(line.rstrip(".") for line in fatal[:3]))
+        raise NgspiceError(f"ngspice's log says: {said}. The run is rejected.{_advice(log)}", text)
     if not vectors or any(v.size == 0 for v in vectors.values()):
         raise NgspiceError("ngspice reported success and gave no data; the run is rejected.", text)
     for name, values in vectors.items():
         if not np.all(np.isfinite(values)):
             raise NgspiceError(f"ngspice gave values of '{name}' that are not finite; the run is rejected.", text)
+
+
+def _advice(log: list[str]) -> str:
+    """What a line about a singular matrix or a small step means, and what helps."""
+    text = "\n".join(log)
+    singular = re.search(r"singular matrix: +check nodes? +(\S+)", text)
+    if singular and singular[1].endswith("#branch"):
+        name = re.sub(r"^[a-z]\.", "", singular[1][: -len("#branch")])
+        return f" The current of '{name}' is not determined: look for a loop of voltage sources or inductors."
+    if singular:
+        return f" The voltage of '{singular[1]}' is not determined: give it a DC path to ground."
+    if re.search(r"timestep too small", text, re.I):
+        at = re.search(r"time = (\S+?),", text)
+        when = f" It happened at t = {float(at[1]):.4g} s." if at else ""
+        return f"{when} Try start values with .ic, a smaller reltol, or method=gear."
+    return ""
 
 
 def _waveforms(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from ._lines import Log, LogicalLine, Note
 from ._netlist import Behavioural, Device, Element
@@ -37,7 +38,7 @@ def _conducts(element: Element) -> Iterator[tuple[str, str]]:
     """Pairs of nodes that the element may carry a direct current between; a controlled one counts as if it did."""
     nodes = element.nodes
     if isinstance(element, Device):
-        yield from zip(nodes, nodes[1:], strict=False)
+        yield from pairwise(nodes)
     elif element.letter in "ci":
         return
     elif element.letter == "m":
@@ -45,7 +46,7 @@ def _conducts(element: Element) -> Iterator[tuple[str, str]]:
         yield drain, source
         yield from ((source, b) for b in bulk[:1])
     elif element.letter in "qj":
-        yield from zip(nodes, nodes[1:], strict=False)
+        yield from pairwise(nodes)
     else:
         yield nodes[0], nodes[1]
 

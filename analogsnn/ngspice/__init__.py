@@ -3,6 +3,7 @@
 from ..errors import NgspiceError as NgspiceError
 from ._ekv import ekv_current as ekv_current
 from ._log import classify as classify
+from ._options import ACCURACY as ACCURACY
 from ._options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from ._process import ngspice_version as ngspice_version
 from ._run import dc as dc

@@ -20,6 +20,12 @@ DEFAULT_OPTIONS: Mapping[str, Value] = {
     "itl4": 50.0,
 }
 
+# What `accuracy` means in ngspice: the tolerance of ordinary runs, and one for convergence studies.
+ACCURACY: Mapping[str, Mapping[str, Value]] = {
+    "fast": {"reltol": 1e-4},
+    "reference": {"reltol": 1e-6, "vntol": 1e-9, "chgtol": 1e-20, "trtol": 1.0},
+}
+
 
 def merge_options(deck: Mapping[str, Value], given: Mapping[str, Value] | None) -> dict[str, Value]:
     """What counts: the caller's options before the deck's, and those before the defaults."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, NgspiceError
-from ..netlist import Dc, IndependentSource, Netlist, Op, Tran, flat_name, read_netlist, write_netlist
+from ..netlist import Dc, Netlist, Op, Tran, flat_name, read_netlist, write_netlist
 from ..waveforms import Waveforms
 from ._cache import cache_key, load, store
 from ._ekv import check, probes
@@ -155,7 +155,7 @@ def _solve(
         sources = [flat_name(e.name, "v") for e in netlist.elements if e.letter == "v"]
         lines.append(".save " + " ".join([*(f"v({n})" for n in nodes), *(f"i({s})" for s in sources)]))
     lines.append(".end")
-    supply = _supply(netlist)
+    supply = netlist.supply
     version = ngspice_version()
     key = cache_key(lines, version, supply)
     if not fresh and (kept := load(key)) is not None:
@@ -230,13 +230,3 @@ def _waveforms(
 def _in_order(found: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[str, ...]:
     """The deck's order, as another engine would give it; what ngspice adds (nodes inside a device) comes last."""
     return tuple([n for n in names if n in found] + sorted(set(found) - set(names)))
-
-
-def _supply(netlist: Netlist) -> float | None:
-    """The largest DC source to ground (V)."""
-    values = [
-        abs(float(e.parameters.get("dc", 0.0)))
-        for e in netlist.elements
-        if isinstance(e, IndependentSource) and e.letter == "v" and "0" in e.nodes and not e.waveform
-    ]
-    return max(values, default=0.0) or None

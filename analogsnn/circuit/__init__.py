@@ -18,3 +18,4 @@ from ._system import system as system
 from ._system import total_current as total_current
 from ._topology import Topology as Topology
 from ._values import Values as Values
+from ._values import extended as extended

@@ -16,14 +16,12 @@ from ._precision import use_float64
 from ._topology import Topology, build_topology, ekv_netlist
 from ._values import Values, element_values, evaluator, is_traced
 
-# Terms of the card that are left out of the program while they are all zero.
-_EXTENDED_KEYS = ("gm", "dib", "th")
-
 
 class Circuit(eqx.Module):
     """A circuit that can be simulated and differentiated.
 
-    `parameters` holds every independent number of the deck by its path, SI units, 64 bit: sizes, capacitors, source values,
+    `parameters` holds every independent number of the deck by its path, SI units, 64 bit: sizes, capacitors, source
+    values,
     parameters of instances (`x1.w`), `param.NAME`, `temp` (°C). Numbers that follow from others by an expression are
     computed from them; `replace` with the path of such a number cuts it loose.
 
@@ -42,8 +40,8 @@ class Circuit(eqx.Module):
     def from_netlist(cls, netlist: Netlist) -> Circuit:
         """The circuit of a netlist.
 
-        **Raises** `NetlistErrors` with every element that the engine has no equations for, nodes that float, and loops of
-        voltage sources; `NetlistError` for sizes that are not positive and cards that lack a value.
+        **Raises** `NetlistErrors` with every element that the engine has no equations for, nodes that float, and
+        loops of voltage sources; `NetlistError` for sizes that are not positive and cards that lack a value.
         """
         use_float64()
         flat = ekv_netlist(netlist)
@@ -90,14 +88,6 @@ class Circuit(eqx.Module):
     def values(self) -> Values:
         """The numbers of all elements."""
         return element_values(self.topology, self.numbers())
-
-    @property
-    def extended(self) -> bool:
-        """Whether body effect, DIBL or mobility reduction take part: any of them not zero, or being differentiated."""
-        values = self.values()
-        return any(
-            is_traced(values.card[key]) or bool(np.any(np.asarray(values.card[key]) != 0)) for key in _EXTENDED_KEYS
-        )
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The values of the sources over time.
 
-Straight-line waveforms (constants, pulses, piecewise-linear ones) become a table: between two edges every one of them is
+Straight-line waveforms (constants, pulses, piecewise-linear ones) become a table: between two edges every one of them
+is
 value + slope · (t - edge). Smooth ones (sin, exp, am, sffm) are computed as they are. The edges of all of them are step
 boundaries: a solver that does not know them jumps over a short pulse and reports success.
 """
@@ -46,8 +47,8 @@ class Inputs(NamedTuple):
 def dc_inputs(topology: Topology, numbers: Evaluator, *, at_time_zero: tuple[float, float] | None = None) -> Any:
     """Values of all sources but behavioural ones for an operating point, `[input]`.
 
-    `at_time_zero = (print step, stop)` takes the waveform's value at time zero, as a transient run does; otherwise the `dc`
-    value counts where it is given.
+    `at_time_zero = (print step, stop)` takes the waveform's value at time zero, as a transient run does; otherwise
+    the `dc` value counts where it is given.
     """
     values = []
     for source in topology.inputs:

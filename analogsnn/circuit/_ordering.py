@@ -1,7 +1,7 @@
 """In which order to eliminate the states, so that the small matrices of a step invert in few large operations.
 
-States that share no element can be eliminated together, their block being diagonal. Such sets are taken greedily, smallest
-degree first, with the fill-in of each counted, until the sets become small.
+States that share no element can be eliminated together, their block being diagonal. Such sets are taken greedily,
+smallest degree first, with the fill-in of each counted, until the sets become small.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ from __future__ import annotations
 def use_float64() -> None:
     """Switch JAX to 64 bit for this process.
 
-    Currents of picoamperes beside microamperes, and membranes whose slope spans nine decades, do not fit 32 bit. The first
-    use of the circuit tier calls this; the network tier names float32 wherever it means it and is not affected.
+    Currents of picoamperes beside microamperes, and membranes whose slope spans nine decades, do not fit 32 bit. The
+    first use of the circuit tier calls this; the network tier names float32 wherever it means it and is not affected.
     """
     import jax
 
-    if not jax.config.jax_enable_x64:
-        jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", True)

@@ -30,7 +30,7 @@ from ..netlist import (
 )
 from ._ordering import elimination_levels
 
-EKV_NAMES = ("nfet", "pfet")
+EKV_NAMES = frozenset({"nfet", "pfet"})
 _LINEAR_WAVEFORMS = ("", "pulse", "pwl")
 
 
@@ -57,8 +57,8 @@ class Topology:
     - `inputs`: sources with a value of their own in u: straight-line waveforms first, then smooth ones, then
       behavioural voltages that depend on known nodes only. `input_nodes [input, 2]`: where current sources push;
       `pushes [input]`: whether it is a current source.
-    - `levels`: how many states, one set after the other, share no element and can be eliminated together; the last are the
-      rest. `touching [state, state]`: which states share an element.
+    - `levels`: how many states, one set after the other, share no element and can be eliminated together; the last
+      are the rest. `touching [state, state]`: which states share an element.
     - `follows`: the eliminated nodes, each after its base.
     - `branches`: voltage sources and E elements; `branch_nodes [branch, 2]`.
     - `kcl [state, node]`: the matrix R.
@@ -113,9 +113,9 @@ def refuse(element: Element, message: str, hint: str = "") -> NetlistError:
 
 def ekv_netlist(netlist: Netlist) -> Netlist:
     """The netlist flattened with its EKV transistors whole: `nfet` and `pfet` from a file that says `* model: ekv`."""
-    whole = netlist.flatten(set(EKV_NAMES))
+    whole = netlist.flatten(EKV_NAMES)
     other = {d.definition.name for d in whole.elements if isinstance(d, Device) and d.definition.model_kind != "ekv"}
-    return whole if not other else netlist.flatten(set(EKV_NAMES) - other)
+    return whole if not other else netlist.flatten(EKV_NAMES - other)
 
 
 def build_topology(netlist: Netlist) -> Topology:
@@ -163,7 +163,7 @@ class _Builder:
         elif isinstance(element, Behavioural):
             if element.output == "i" and _reads_current(element):
                 self.problem(element, f"{element.name.upper()} is a current controlled by a current, which our engine "
-                             "cannot do.", "Read the voltage across a resistor instead, or use --engine ngspice.")  # fmt: skip
+                             "cannot do.", "Read a voltage across a resistor, or use --engine ngspice.")  # fmt: skip
             (self.formulas if element.output == "v" else self.behavioural).append(element)
         elif isinstance(element, ModelElement):
             model = self.netlist.models.get(element.model)
@@ -184,7 +184,7 @@ class _Builder:
             self.problem(element, f"{name} is an inductor, which our engine has no state for.", "Use --engine ngspice.")
             return
         if element.model:
-            self.problem(element, f"{name} takes its value from model '{element.model}', which our engine does not read.",
+            self.problem(element, f"{name} takes its value from model '{element.model}', which is not read.",
                          "Give the value itself, or use --engine ngspice.")  # fmt: skip
             return
         odd = sorted(set(element.parameters) - {letter, "m", "ac", "noisy", "ic"})
@@ -204,7 +204,7 @@ class _Builder:
         for element in (*self.gains, *self.behavioural):
             loaded |= _read_nodes(element)
         loaded.discard("0")
-        known, behavioural_inputs, observed = self.formula_nodes(loaded)
+        behavioural_inputs, observed = self.formula_nodes(loaded)
         hidden = {node for element in observed for node in element.nodes if node not in loaded}
         nodes = tuple(node for node in self.netlist.nodes if node not in hidden)
         self.index = {node: i for i, node in enumerate(nodes)} | {"0": len(nodes)}
@@ -271,7 +271,7 @@ class _Builder:
         if self.problems:
             raise NetlistErrors(self.problems)
 
-    def formula_nodes(self, loaded: set[str]) -> tuple[set[str], list[Behavioural], list[Controlled | Behavioural]]:
+    def formula_nodes(self, loaded: set[str]) -> tuple[list[Behavioural], list[Controlled | Behavioural]]:
         """Which nodes sources alone determine, which B-sources are therefore inputs, and what is only looked at."""
         known = {"0"}
         inputs: list[Behavioural] = []
@@ -298,8 +298,8 @@ class _Builder:
             if shown in loaded or element.nodes[1] != "0":
                 self.problem(element, f"{element.name.upper()} drives node '{shown}' by a formula of the circuit's own "
                              "state, which our engine cannot do; it can compute such nodes only where nothing hangs on "
-                             "them.", "Use a linear E element, a B-source of current, or --engine ngspice.")  # fmt: skip
-        return known, inputs, waiting
+                             "them.", "Use an E element, a B-source of current, or --engine ngspice.")  # fmt: skip
+        return inputs, waiting
 
     def eliminate(
         self, nodes: tuple[str, ...], inputs: Sequence[Element]
@@ -348,8 +348,8 @@ class _Builder:
                     forward = self.index[element.nodes[0]] == there
                     controls = (ground, ground)
                     if isinstance(element, Controlled):
-                        controls = (self.index[element.controls[0]], self.index[element.controls[1]])
-                        controls = controls if forward else controls[::-1]
+                        first, second = element.controls if forward else element.controls[::-1]
+                        controls = (self.index[first], self.index[second])
                     value, amplification = number.get(element.name, -1), gain.get(element.name, -1)
                     follows.append(Follow(there, here, value, 1.0 if forward else -1.0, controls, amplification))
             if start != ground:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ..devices import COMMON_KEYS, INSTANCE_KEYS, POLAR_KEYS
 from ..netlist import PARAMETER_FUNCTIONS, Behavioural, Element, Evaluator, Name, walk
@@ -29,9 +29,19 @@ class Values(NamedTuple):
     push: Any  # [input]: how many parallel sources, 1 for voltages
 
 
+# Terms of the card that are left out of the program while they are all zero.
+_EXTENDED_KEYS = ("gm", "dib", "th")
+
+
+def extended(values: Values) -> bool:
+    """Whether body effect, DIBL or mobility reduction take part: any of them not zero, or being differentiated."""
+    terms = [values.card[key] for key in _EXTENDED_KEYS]
+    return any(is_traced(term) or bool(np.any(np.asarray(term) != 0)) for term in terms)
+
+
 def is_traced(value: Any) -> bool:
     """Whether JAX is looking: differentiating, batching or compiling."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def stack(values: Sequence[Any]) -> Any:
@@ -63,7 +73,7 @@ def element_values(topology: Topology, numbers: Evaluator) -> Values:
             if binding is None:
                 where = fet.definition.file
                 raise refuse(fet, f"the card in {where} says '* model: ekv' and has no parameter '{name}'.",
-                             f"Add .param {name}=… to the card; circuits/cards/ekv.lib says what it means.")  # fmt: skip
+                             f"Add .param {name}=… to the card; circuits/cards/ekv.lib explains it.")  # fmt: skip
             card[key].append(numbers.binding(binding))
         for key in INSTANCE_KEYS:
             given = key in fet.parameters

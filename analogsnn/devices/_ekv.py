@@ -78,7 +78,7 @@ def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: 
 
 
 def capacitances(card: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
-    """Capacitances in F by their two terminals: `gs`, `gd` overlap, `gb` oxide in weak inversion, `db`, `sb` junctions."""
+    """Capacitances in F by their two terminals: overlap, oxide in weak inversion, junctions."""
     w, l, m = instance["w"], instance["l"], instance["m"]  # noqa: E741
     overlap, junction = m * card["cgo"] * w, m * card["cjw"] * w
     gate = m * card["cox"] * w * l * (card["n"] - 1) / card["n"]

@@ -1,6 +1,7 @@
 """Inverting the small matrices of a Rosenbrock step, with few large operations.
 
-The states are ordered by levels (`analogsnn.circuit`): each level but the last is a diagonal block, eliminated at once; what
+The states are ordered by levels (`analogsnn.circuit`): each level but the last is a diagonal block, eliminated at
+once; what
 is left is inverted by Gauss-Jordan steps. No pivots are exchanged: a step's matrix M/(hγ) - ∂f/∂y is dominated by its
 diagonal as soon as the step is short enough, and a step that was spoilt is refused by its error estimate and shortened.
 """

@@ -9,11 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Topology, Values, currents, dc_inputs, input_values, linearised_current, structure
+from ..circuit import (
+    Circuit,
+    Topology,
+    Values,
+    currents,
+    dc_inputs,
+    extended,
+    input_values,
+    linearised_current,
+    structure,
+)
 from ..errors import ConvergenceError
 
 # SPICE's source of continuation: every node is first tied to its guess by a large conductance, S.
-FIRST_CONDUCTANCE, LAST_CONDUCTANCE = 1e-4, 1e-19
+FIRST_CONDUCTANCE, LAST_CONDUCTANCE = 1.0, 1e-19
 LONGEST_MOVE = 0.15  # V per iteration: an exponential is a straight line no further
 SETTLED = 1e-10  # V, far below what any current notices (1e-8 of it)
 ITERATIONS = 60
@@ -61,7 +71,7 @@ def solve_point(
         return x, jnp.max(jnp.abs(move)) <= SETTLED, move
 
     def stage(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, exponent, ratio, done, _, count = carry
+        x, exponent, ratio, _, _, count = carry
         conductance = jnp.where(exponent <= np.log10(LAST_CONDUCTANCE), 0.0, 10.0**exponent)
         new, settled, move = newton(x, conductance, guess)
         settled &= jnp.all(jnp.isfinite(new))
@@ -85,18 +95,27 @@ def solve_point(
     return x, done, jnp.argmax(jnp.abs(jnp.where(jnp.isfinite(move), move, 1e9)))
 
 
-def operating_state(circuit: Circuit, base: Any, held: dict[str, Any], guess: Any, *, release: bool = False) -> Any:
+def operating_state(
+    circuit: Circuit,
+    base: Any,
+    held: dict[str, Any],
+    guess: Any,
+    *,
+    release: bool = False,
+    values: Values | None = None,
+) -> Any:
     """The states `[state]` (V) at the values `base` of the sources, with the nodes in `held` kept at their voltages.
 
-    `release` solves once more without them, from where they led.
+    `release` solves once more without them, from where they led; `values` are the circuit's, where they are known
+    already.
 
     **Raises** `ConvergenceError` naming the node that would not settle.
     """
-    topology, values = circuit.topology, circuit.values()
-    clamped, target = held_states(circuit, held, base)
-    x, done, worst = solve_point(topology, circuit.extended, values, base, clamped, target, guess)
+    topology, values = circuit.topology, circuit.values() if values is None else values
+    clamped, target = held_states(circuit, held, base, values)
+    x, done, worst = solve_point(topology, extended(values), values, base, clamped, target, guess)
     if release and bool(done):
-        x, done, worst = solve_point(topology, circuit.extended, values, base, np.zeros_like(clamped), target, x)
+        x, done, worst = solve_point(topology, extended(values), values, base, np.zeros_like(clamped), target, x)
     if not bool(done):
         node = topology.state_names[int(worst)]
         raise ConvergenceError(
@@ -107,14 +126,16 @@ def operating_state(circuit: Circuit, base: Any, held: dict[str, Any], guess: An
     return x
 
 
-def held_states(circuit: Circuit, held: dict[str, Any], base: Any) -> tuple[np.ndarray, np.ndarray]:
+def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Values) -> tuple[np.ndarray, np.ndarray]:
     """Which states given node voltages hold, and at what (V). Nodes that sources hold already are passed over."""
     topology = circuit.topology
-    parts = structure(topology, circuit.values())
-    s, p = np.asarray(parts.s), np.asarray(parts.p)
-    u = np.asarray(input_values(topology, base, circuit.values().formula, 0.0, circuit.values().celsius))
     clamped = np.zeros(len(topology.states), dtype=bool)
     target = np.zeros(len(topology.states))
+    if not held:
+        return clamped, target
+    parts = structure(topology, values)
+    s, p = np.asarray(parts.s), np.asarray(parts.p)
+    u = np.asarray(input_values(topology, base, values.formula, 0.0, values.celsius))
     for node, voltage in held.items():
         if node not in topology.nodes:
             continue

@@ -17,6 +17,7 @@ from ..circuit import (
     at_time,
     currents,
     expression_nodes,
+    extended,
     formula_value,
     input_values,
     structure,
@@ -30,23 +31,23 @@ from ..waveforms import Waveforms
 PIECE = 2048
 
 
-@partial(jax.jit, static_argnames=("topology", "extended", "moving"))
+@partial(jax.jit, static_argnames=("topology", "with_extension", "moving"))
 def _piece(
-    topology: Topology, extended: bool, moving: bool, values: Values, inputs: Any, segment: Any, t: Any, x: Any
+    topology: Topology, with_extension: bool, moving: bool, values: Values, inputs: Any, segment: Any, t: Any, x: Any
 ) -> tuple[Any, Any]:
     """Voltages `[point, node]` and branch currents `[point, branch]` at states `x [point, state]`.
 
     `moving`: states change and sources have slopes; otherwise `inputs [point, input]` are values at rest.
     """
     parts = structure(topology, values)
-    c = currents(topology, values, parts, extended)
+    c = currents(topology, values, parts, with_extension)
     ground = len(topology.nodes)
     ties = np.zeros((ground + 1, len(topology.branches)))
     for k, (a, b) in enumerate(topology.branch_nodes):
         ties[a, k] += 1.0
         ties[b, k] -= 1.0
     share = -np.linalg.pinv(ties[:ground])
-    equation = system(topology, values, extended) if moving else None
+    equation = system(topology, values, with_extension) if moving else None
 
     def one(segment: Any, t: Any, x: Any, base: Any) -> tuple[Any, Any]:
         if equation is None:
@@ -70,8 +71,8 @@ def waveforms(
 ) -> Waveforms:  # fmt: skip
     """Waveforms from states `x [point, state]` at times `t [point]`.
 
-    With `segment [point]` the inputs are a table (`Inputs`) and states move; without, `inputs [point, input]` are values at
-    rest.
+    With `segment [point]` the inputs are a table (`Inputs`) and states move; without, `inputs [point, input]` are
+    values at rest.
     """
     topology, values = circuit.topology, circuit.values()
     moving = segment is not None
@@ -84,7 +85,7 @@ def waveforms(
     for begin in range(0, count, PIECE):
         index = np.minimum(np.arange(begin, begin + PIECE), count - 1)
         given = inputs if moving else np.asarray(inputs)[index]
-        v, i = _piece(topology, circuit.extended, moving, values, given, place[index], t[index], x[index])
+        v, i = _piece(topology, extended(values), moving, values, given, place[index], t[index], x[index])
         voltages.append(np.asarray(v)[: count - begin])
         flows.append(np.asarray(i)[: count - begin])
     v, i = np.concatenate(voltages).T, np.concatenate(flows).T

@@ -18,8 +18,8 @@ from ._points import waveforms
 def operating_point(circuit: Circuit | Netlist) -> Waveforms:
     """The operating point, sources at their DC values: `Waveforms` of one point.
 
-    A circuit with several is taken to one of them; `.nodeset` says from where. A neuron's is the mid-rail branch on which it
-    never spikes: start transient runs with `.ic` on its state nodes.
+    A circuit with several is taken to one of them; `.nodeset` says from where. A neuron's is the mid-rail branch on
+    which it never spikes: start transient runs with `.ic` on its state nodes.
 
     **Raises** `ConvergenceError` naming the node that would not settle.
     """
@@ -76,16 +76,16 @@ def _along(circuit: Circuit, sweep: Sweep, axis: np.ndarray) -> Waveforms:
     path = _path(circuit, sweep.source)
     source = next((i for i, e in enumerate(circuit.topology.inputs) if e.name == sweep.source), None)
     states, bases = [], []
+    nominal, values = np.asarray(dc_values(circuit), dtype=float), circuit.values()
     x: Any = None
     for value in axis:
-        here = circuit
+        here, base = circuit, nominal.copy()
         if source is None:
             here = circuit.replace({path: value})
-            base = dc_values(here)
+            base, values = dc_values(here), here.values()
         else:
-            base = np.asarray(dc_values(circuit), dtype=float).copy()
             base[source] = value
-        x = _first(here, base) if x is None else operating_state(here, base, {}, x)
+        x = _first(here, base) if x is None else operating_state(here, base, {}, x, values=values)
         states.append(np.asarray(x))
         bases.append(np.asarray(base))
     if source is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs
+from ..circuit import Circuit, Inputs, build_inputs, extended, structure
 from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
@@ -43,14 +43,14 @@ def transient(
 ) -> Waveforms:
     """Solve a circuit over time, as the deck's `.tran` says.
 
-    It starts from the operating point with the nodes in `.ic` held at their voltages; with `uic` from those voltages, all
-    other nodes at zero. Corners of the sources' waveforms are step boundaries.
+    It starts from the operating point with the nodes in `.ic` held at their voltages; with `uic` from those voltages,
+    all other nodes at zero. Corners of the sources' waveforms are step boundaries.
 
     **Arguments**
 
     - `circuit`: or a netlist, of which a circuit is made.
-    - `t_stop`: end in s; by default that of the `.tran`, which also gives print step (rise times that are zero), start of
-      output and largest step.
+    - `t_stop`: end in s; by default that of the `.tran`, which also gives print step (rise times that are zero),
+      start of output and largest step.
     - `accuracy`: `"reference"` is Rodas5P at a relative tolerance of 1e-6, `"fast"` is Rodas4 at 1e-4. `rtol`: another
       tolerance for the same method.
     - `save_at`: times in s `[n]`, ascending, at which to give the waveforms; by default the solver's steps and as many
@@ -60,8 +60,8 @@ def transient(
 
     **Returns** `Waveforms` of all nodes and of the currents of voltage sources.
 
-    **Raises** `InputError` for arguments that cannot be, `ConvergenceError` with time, node and the waveforms so far when a
-    step shrinks to nothing or the steps run out.
+    **Raises** `InputError` for arguments that cannot be, `ConvergenceError` with time, node and the waveforms so far
+    when a step shrinks to nothing or the steps run out.
 
     ```python
     circuit = Circuit.from_netlist(read_netlist("spice/dpi_synapse.cir"))
@@ -116,16 +116,14 @@ def check_masses(circuit: Circuit) -> None:
 
     **Raises** `InputError` that names the node.
     """
-    from ..circuit import structure
-
     topology = circuit.topology
     parts = structure(topology, circuit.values())
     rows = topology.kcl @ np.asarray(parts.c) @ np.asarray(parts.s)
     for i, node in enumerate(topology.state_names):
         if not rows[i, i] > 0:
             raise InputError(
-                f"node '{node}' has no capacitance, so its voltage is not a state. Add a capacitor (a few fF of wiring is "
-                "realistic) or use a device model with gate and junction capacitance."
+                f"node '{node}' has no capacitance, so its voltage is not a state. Add a capacitor (a few fF of wiring "
+                "is realistic) or use a device model with gate and junction capacitance."
             )
     # Nodes that only capacitors between each other hold share one state too many.
     scale = 1 / np.sqrt(np.diag(rows))
@@ -144,7 +142,7 @@ def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
                 raise InputError(
                     f"{element.name.upper()} has ic=, which our engine does not read; write .ic v(node)=…."
                 )
-        _, target = held_states(circuit, held, base)
+        _, target = held_states(circuit, held, base, circuit.values())
         return target
     guess = first_guess(circuit)
     if netlist.nodeset:
@@ -159,11 +157,11 @@ def _march(
 ) -> tuple[np.ndarray, State]:  # fmt: skip
     """All accepted steps, `[step, …]`, and the state at the end."""
     state = start(jnp.asarray(x0), FIRST_STEP)
-    values, extended = circuit.values(), circuit.extended
+    values = circuit.values()
     pieces: list[np.ndarray] = []
     done = 0
     while True:
-        state = advance(circuit.topology, tableau, extended, CAPACITY, values, inputs, control, state)
+        state = advance(circuit.topology, tableau, extended(values), CAPACITY, values, inputs, control, state)
         count = int(state.count)
         pieces.append(np.asarray(state.rows[:count]))
         done += count

@@ -97,7 +97,7 @@ Include = Annotated[
 @app.command()
 def simulate(
     deck: Deck,
-    engine: Annotated[str, typer.Option("--engine", help="What solves the circuit: ngspice.")] = "ngspice",
+    engine: Annotated[str, typer.Option("--engine", help="What solves the circuit: jax (ours) or ngspice.")] = "jax",
     accuracy: Annotated[str | None, typer.Option("--accuracy", help="fast or reference; default: the deck's.")] = None,
     rtol: Annotated[float | None, typer.Option("--rtol", metavar="R", help="Relative tolerance.")] = None,
     threshold: Annotated[

@@ -16,7 +16,7 @@ import numpy as np
 from . import library
 from .errors import InputError
 from .measure import evaluate_measures, spike_times
-from .netlist import Netlist, Tran, read_netlist
+from .netlist import Dc, Netlist, Tran, read_netlist
 from .waveforms import Waveforms
 
 
@@ -56,7 +56,35 @@ def run_ngspice(netlist: Netlist, settings: Settings) -> Run:
     return Run(waves, None, time.perf_counter() - started)
 
 
-ENGINES: Mapping[str, Callable[[Netlist, Settings], Run]] = {"ngspice": run_ngspice}
+def run_jax(netlist: Netlist, settings: Settings) -> Run:
+    """The deck's first analysis in our own engine. What is compiled is compiled on a short run first."""
+    from .circuit import Circuit
+    from .transient import dc, operating_point, transient
+
+    if not netlist.analyses:
+        raise InputError(f"{netlist.file} has no analysis; add .tran, .dc or .op.")
+    circuit = Circuit.from_netlist(netlist)
+    analysis = netlist.analyses[0]
+
+    def solve(stop: float | None) -> Waveforms:
+        if isinstance(analysis, Dc):
+            return dc(circuit)
+        if not isinstance(analysis, Tran):
+            return operating_point(circuit)
+        accuracy = settings.accuracy or "reference"
+        return transient(circuit, stop, accuracy=accuracy, rtol=settings.rtol, timeout=settings.timeout)
+
+    started = time.perf_counter()
+    if isinstance(analysis, Tran):
+        solve(analysis.start + 1e-9 * (analysis.stop - analysis.start))
+    else:
+        operating_point(circuit)
+    compiled = time.perf_counter()
+    waves = solve(None)
+    return Run(waves, compiled - started, time.perf_counter() - compiled)
+
+
+ENGINES: Mapping[str, Callable[[Netlist, Settings], Run]] = {"jax": run_jax, "ngspice": run_ngspice}
 
 
 def read_deck(path: str | os.PathLike[str], folders: tuple[str | Path, ...] = ()) -> Netlist:
@@ -76,7 +104,7 @@ def deck_roots(path: str | os.PathLike[str], folders: tuple[str | Path, ...] = (
     return [own, *folders, library.root(), library.spice_folder()]
 
 
-def simulate(netlist: Netlist, engine: str = "ngspice", settings: Settings | None = None) -> Run:
+def simulate(netlist: Netlist, engine: str = "jax", settings: Settings | None = None) -> Run:
     """Run a deck on the engine called `engine`.
 
     **Raises** `InputError` for an unknown engine or settings that cannot be, `SimulationError` for a run that fails.

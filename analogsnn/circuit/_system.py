@@ -210,7 +210,7 @@ def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> An
 
 
 def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any) -> tuple[Any, Any, Any]:
-    """The currents `[row]`, their derivative by x `[row, state]`, and that by time when u moves with slope du `[row]`."""
+    """The currents `[row]`, their derivative by x `[row, state]`, and that by time at slope du of u `[row]`."""
     total = c.linear_x @ x + c.linear_u @ u
     by_x, by_t = c.linear_x, c.linear_u @ du
     if topology.fets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ def transient(
     rtol: float | None = None,
     save_at: Any = None,
     max_steps: int = 5_000_000,
+    timeout: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Waveforms:
     """Solve a circuit over time, as the deck's `.tran` says.
@@ -55,7 +57,7 @@ def transient(
       tolerance for the same method.
     - `save_at`: times in s `[n]`, ascending, at which to give the waveforms; by default the solver's steps and as many
       points between them as straight lines need.
-    - `max_steps`: a run that needs more stops with an error.
+    - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
     - `progress`: called with the time reached (s).
 
     **Returns** `Waveforms` of all nodes and of the currents of voltage sources.
@@ -83,10 +85,10 @@ def transient(
     inputs = build_inputs(circuit.topology, circuit.numbers(), tran.step, stop)
     x0 = initial_state(circuit, tran, stop)
     control = Control(tolerance, ABSOLUTE_SHARE * tolerance, tran.max_step or np.inf)
-    rows, state = _march(circuit, tableau, inputs, control, x0, max_steps, progress)
+    rows, state = _march(circuit, tableau, inputs, control, x0, max_steps, timeout, progress)
     waves = _waves(circuit, tableau, inputs, x0, rows, int(state.rejected), tran.start, grid)
     if int(state.status) != DONE:
-        raise _unfinished(circuit, state, stop, waves, max_steps)
+        raise _unfinished(circuit, state, stop, waves, len(rows))
     return waves
 
 
@@ -153,13 +155,13 @@ def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
 
 def _march(
     circuit: Circuit, tableau: Tableau, inputs: Inputs, control: Control, x0: np.ndarray, max_steps: int,
-    progress: Callable[[float], None] | None,
+    timeout: float | None, progress: Callable[[float], None] | None,
 ) -> tuple[np.ndarray, State]:  # fmt: skip
     """All accepted steps, `[step, …]`, and the state at the end."""
     state = start(jnp.asarray(x0), FIRST_STEP)
     values = circuit.values()
     pieces: list[np.ndarray] = []
-    done = 0
+    done, started = 0, time.monotonic()
     while True:
         state = advance(circuit.topology, tableau, extended(values), CAPACITY, values, inputs, control, state)
         count = int(state.count)
@@ -167,7 +169,8 @@ def _march(
         done += count
         if progress is not None:
             progress(float(state.t))
-        if int(state.status) != BUDGET or done >= max_steps:
+        late = timeout is not None and time.monotonic() - started > timeout
+        if int(state.status) != BUDGET or done >= max_steps or late:
             return np.concatenate(pieces), state
 
 
@@ -203,7 +206,7 @@ def _waves(
     return waveforms(circuit, t, x, segment=segment, inputs=inputs, steps=len(rows), rejected=rejected)
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, max_steps: int) -> ConvergenceError:
+def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, steps: int) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])
@@ -212,6 +215,9 @@ def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, m
         text = f"the simulation stopped at {where}: the step shrank to nothing at node '{node}' ({voltage:.4g} V)."
         hint = f"Try another rtol or a start voltage for '{node}', and look at what drives it."
     else:
-        text = f"the simulation stopped at {where}: {max_steps} steps are used up, the last ones by node '{node}'."
-        hint = "Give max_steps=…, or a looser rtol."
+        text = (
+            f"the simulation stopped at {where}: its steps or its time are used up ({steps} steps); the last one was "
+        )
+        text += f"set by node '{node}'."
+        hint = "Allow more, or give a looser rtol."
     return ConvergenceError(f"{text} {hint}", time=float(state.t), node=node, waves=waves)

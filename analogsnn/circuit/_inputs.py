@@ -244,20 +244,30 @@ def input_values(topology: Topology, base: Any, formula: Sequence[dict[str, Any]
     return jnp.stack([jnp.asarray(v, dtype=float) for v in values])
 
 
-def at_time(
-    topology: Topology, inputs: Inputs, segment: Any, t: Any, formula: Any, celsius: Any
-) -> tuple[Any, Any, Any]:
-    """u, du/dt and d²u/dt² within a segment of the table, each `[input]`."""
-    base, slope = inputs.value[segment], inputs.slope[segment]
-    late = t - inputs.edges[segment]
+class Segment(NamedTuple):
+    """The sources between two edges: straight lines value + slope (t - edge), and the numbers of the smooth ones."""
+
+    edge: Any
+    value: Any
+    slope: Any
+    smooth: tuple[Any, ...]
+
+
+def segment(inputs: Inputs, k: Any) -> Segment:
+    """The `k`-th segment of a table."""
+    return Segment(inputs.edges[k], inputs.value[k], inputs.slope[k], inputs.smooth)
+
+
+def at_time(topology: Topology, line: Segment, t: Any, formula: Any, celsius: Any) -> tuple[Any, Any, Any]:
+    """u, du/dt and d²u/dt² within a segment, each `[input]`."""
     if topology.linear_inputs == len(topology.inputs):
-        return base + slope * late, slope, jnp.zeros_like(slope)
+        return line.value + line.slope * (t - line.edge), line.slope, jnp.zeros_like(line.slope)
     kinds = [s.waveform for s in topology.inputs[topology.linear_inputs :] if isinstance(s, IndependentSource)]
 
     def value(when: Any) -> Any:
-        smooth = [smooth_value(kind, numbers, when) for kind, numbers in zip(kinds, inputs.smooth, strict=True)]
-        line = base + slope * (when - inputs.edges[segment])
-        every = jnp.concatenate([line, jnp.stack(smooth)]) if smooth else line
+        smooth = [smooth_value(kind, numbers, when) for kind, numbers in zip(kinds, line.smooth, strict=True)]
+        straight = line.value + line.slope * (when - line.edge)
+        every = jnp.concatenate([straight, jnp.stack(smooth)]) if smooth else straight
         return input_values(topology, every, formula, when, celsius)
 
     def rate(when: Any) -> tuple[Any, Any]:

@@ -22,24 +22,29 @@ from ._topology import Topology
 from ._values import Values
 
 
-class Currents(NamedTuple):
-    """How the currents of a circuit follow from x and u; matrices per unit of current or voltage.
+class Wiring(NamedTuple):
+    """What hangs where, as matrices: the same for every value of the parameters (but for the gains of E elements).
 
-    Rows are the nodes that the currents leave, or sums over them (`projected`).
+    Rows are the nodes that currents leave, or sums over them (`projected`).
     """
 
-    fet: Coefficients
     terminals_x: Any  # [3 fet, state]: gate, source, drain against bulk, mirrored for p devices
     terminals_u: Any  # [3 fet, input]
-    by_conductance: (
-        Any  # [entry, 3 fet]: what each conductance adds to the entries of the Jacobian that can differ from 0
-    )
     fet_out: Any  # [row, fet]
-    linear_x: Any  # [row, state]: resistors and G elements
-    linear_u: Any  # [row, input]: the same, and current sources
     formula_out: Any  # [row, behavioural]
-    formula_x: Any  # [nodes read + 1, state]: voltages that behavioural currents read
-    formula_u: Any
+    formula_x: Any  # [nodes read, state]: voltages that behavioural currents read
+    formula_u: Any  # [nodes read, input]
+    # [entry, 3 fet]: what each conductance adds to the entries of the Jacobian that can differ from zero
+    by_conductance: Any = None
+
+
+class Currents(NamedTuple):
+    """How the currents of a circuit follow from x and u."""
+
+    wiring: Wiring
+    fet: Coefficients
+    linear_x: Any  # [row, state], S: resistors and G elements
+    linear_u: Any  # [row, input], S: the same, and current sources
     formula: tuple[dict[str, Any], ...]
     celsius: Any
 
@@ -49,12 +54,13 @@ class System(NamedTuple):
 
     - `currents`: rows are the currents into the states, A.
     - `coupling [state, input]`: what the sources' slopes push through the capacitances, F.
-    - `mass [state, state]`: M, F.
+    - `mass [state, state]`: M, F, and its inverse.
     """
 
     currents: Currents
     coupling: Any
     mass: Any
+    inverse_mass: Any
 
 
 class Structure(NamedTuple):
@@ -132,23 +138,20 @@ def currents(topology: Topology, values: Values, parts: Structure, extended: boo
     linear = resistors + controlled
     from_, to = (pick(column) for column in topology.behavioural_nodes.T)
     reads = pick(np.array([topology.nodes.index(name) for name in formula_nodes(topology)], dtype=int))
+    wiring = Wiring(
+        terminals_x=terminals @ parts.s, terminals_u=terminals @ parts.p, fet_out=((d - s) * sign).T,
+        formula_out=(from_ - to).T, formula_x=reads @ parts.s, formula_u=reads @ parts.p,
+    )  # fmt: skip
     return Currents(
-        fet=coefficients(values.card, values.instance, values.celsius, extended=extended),
-        terminals_x=terminals @ parts.s, terminals_u=terminals @ parts.p, by_conductance=None,
-        fet_out=((d - s) * sign).T,
-        linear_x=linear @ parts.s, linear_u=linear @ parts.p + pushed,
-        formula_out=(from_ - to).T,
-        formula_x=reads @ parts.s, formula_u=reads @ parts.p,
-        formula=values.formula, celsius=values.celsius,
+        wiring=wiring, fet=coefficients(values.card, values.instance, values.celsius, extended=extended),
+        linear_x=linear @ parts.s, linear_u=linear @ parts.p + pushed, formula=values.formula, celsius=values.celsius,
     )  # fmt: skip
 
 
 def projected(c: Currents, rows: Any) -> Currents:
-    """The same currents with every `out` matrix multiplied from the left."""
-    return c._replace(
-        fet_out=rows @ c.fet_out, linear_x=rows @ c.linear_x, linear_u=rows @ c.linear_u,
-        formula_out=rows @ c.formula_out,
-    )  # fmt: skip
+    """The same currents with every matrix of rows multiplied from the left."""
+    wiring = c.wiring._replace(fet_out=rows @ c.wiring.fet_out, formula_out=rows @ c.wiring.formula_out)
+    return c._replace(wiring=wiring, linear_x=rows @ c.linear_x, linear_u=rows @ c.linear_u)
 
 
 def system(topology: Topology, values: Values, extended: bool) -> System:
@@ -157,8 +160,16 @@ def system(topology: Topology, values: Values, extended: bool) -> System:
     rows = topology.kcl
     into = projected(currents(topology, values, parts, extended), -rows)
     row, column = np.nonzero(topology.touching)
-    into = into._replace(by_conductance=jnp.tile(into.fet_out[row], 3) * into.terminals_x.T[column])
-    return System(into, -rows @ parts.c @ parts.p, rows @ parts.c @ parts.s)
+    wiring = into.wiring
+    entries = _library(wiring.terminals_x).tile(wiring.fet_out[row], 3) * wiring.terminals_x.T[column]
+    into = into._replace(wiring=wiring._replace(by_conductance=entries))
+    mass = rows @ parts.c @ parts.s
+    return System(into, -rows @ parts.c @ parts.p, mass, jnp.linalg.inv(mass))
+
+
+def _library(array: Any) -> Any:
+    """NumPy for what is known before a run, else JAX."""
+    return np if isinstance(array, np.ndarray) else jnp
 
 
 def formula_nodes(topology: Topology) -> list[str]:
@@ -203,9 +214,11 @@ def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> An
     """The currents, `[row]` in A."""
     total = c.linear_x @ x + c.linear_u @ u
     if topology.fets:
-        total = total + c.fet_out @ drain_current(c.fet, *_terminals(c, x, u))
+        total = total + c.wiring.fet_out @ drain_current(c.fet, *_terminals(c, x, u))
     if topology.behavioural:
-        total = total + c.formula_out @ _formulas(topology, c, c.formula_x @ x + c.formula_u @ u, t)
+        total = total + c.wiring.formula_out @ _formulas(
+            topology, c, c.wiring.formula_x @ x + c.wiring.formula_u @ u, t
+        )
     return total
 
 
@@ -215,29 +228,29 @@ def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any,
     by_x, by_t = c.linear_x, c.linear_u @ du
     if topology.fets:
         i, *g = conductances(c.fet, *_terminals(c, x, u))
-        total = total + c.fet_out @ i
+        total = total + c.wiring.fet_out @ i
         weights, count = jnp.concatenate(g), len(topology.fets)
-        if c.by_conductance is not None:
-            place = np.full(topology.touching.shape, c.by_conductance.shape[0])
-            place[topology.touching] = range(c.by_conductance.shape[0])
-            by_x = by_x + jnp.append(c.by_conductance @ weights, 0.0)[place]
+        if c.wiring.by_conductance is not None:
+            place = np.full(topology.touching.shape, c.wiring.by_conductance.shape[0])
+            place[topology.touching] = range(c.wiring.by_conductance.shape[0])
+            by_x = by_x + jnp.append(c.wiring.by_conductance @ weights, 0.0)[place]
         else:
-            per_fet = weights[:, None] * c.terminals_x
-            by_x = by_x + c.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
-        moved = weights * (c.terminals_u @ du)
-        by_t = by_t + c.fet_out @ (moved[:count] + moved[count : 2 * count] + moved[2 * count :])
+            per_fet = weights[:, None] * c.wiring.terminals_x
+            by_x = by_x + c.wiring.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
+        moved = weights * (c.wiring.terminals_u @ du)
+        by_t = by_t + c.wiring.fet_out @ (moved[:count] + moved[count : 2 * count] + moved[2 * count :])
     if topology.behavioural:
-        read, moving = c.formula_x @ x + c.formula_u @ u, c.formula_u @ du
-        total = total + c.formula_out @ _formulas(topology, c, read, t)
+        read, moving = c.wiring.formula_x @ x + c.wiring.formula_u @ u, c.wiring.formula_u @ du
+        total = total + c.wiring.formula_out @ _formulas(topology, c, read, t)
         slopes = jax.jacfwd(lambda r: _formulas(topology, c, r, t))(read)
         in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (jnp.asarray(t, dtype=float),), (jnp.ones(()),))[1]
-        by_x = by_x + c.formula_out @ slopes @ c.formula_x
-        by_t = by_t + c.formula_out @ (slopes @ moving + in_time)
+        by_x = by_x + c.wiring.formula_out @ slopes @ c.wiring.formula_x
+        by_t = by_t + c.wiring.formula_out @ (slopes @ moving + in_time)
     return total, by_x, by_t
 
 
 def _terminals(c: Currents, x: Any, u: Any) -> tuple[Any, Any, Any]:
-    v = c.terminals_x @ x + c.terminals_u @ u
+    v = c.wiring.terminals_x @ x + c.wiring.terminals_u @ u
     third = v.shape[0] // 3
     return v[:third], v[third : 2 * third], v[2 * third :]
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Inputs, System, Topology, Values, at_time, linearised_current, system, total_current
-from ..devices import drain_current
+from ..circuit import Inputs, System, Topology, Values, segment, system
 from ._elimination import factor
+from ._field import linearisation, stage_rate
 from ._rosenbrock import rosenbrock_step
 from ._tableaus import Tableau
 
@@ -44,47 +44,17 @@ class State(NamedTuple):
     rows: Any
 
 
-def field(topology: Topology, parts: System, values: Values, inputs: Inputs, segment: Any, t: Any, y: Any) -> Any:
-    """The differential equation near a point: its linearisation there, and `rate(late, y)`."""
-    c = parts.currents
-    u, du, d2u = at_time(topology, inputs, segment, t, values.formula, values.celsius)
-    f, jacobian, by_t = linearised_current(topology, c, y, u, du, t)
-    pushed = parts.coupling @ du
-    first = (
-        f + pushed,
-        jacobian,
-        by_t if topology.linear_inputs == len(topology.inputs) else by_t + parts.coupling @ d2u,
-    )
-    if topology.linear_inputs == len(topology.inputs) and not topology.behavioural:
-        # Everything that the sources do is a straight line in time here, so that a stage costs the transistors alone.
-        terminals, terminals_slope = c.terminals_u @ u, c.terminals_u @ du
-        start, slope = c.linear_u @ u + pushed, c.linear_u @ du
-        count = len(topology.fets)
-        linear = bool(topology.resistors or topology.controlled)
-
-        def rate(late: Any, x: Any) -> Any:
-            v = c.terminals_x @ x + (terminals + late * terminals_slope)
-            total = start + late * slope
-            if count:
-                total = total + c.fet_out @ drain_current(c.fet, v[:count], v[count : 2 * count], v[2 * count :])
-            return total + c.linear_x @ x if linear else total
-
-        return first, rate
-
-    def general(late: Any, x: Any) -> Any:
-        u, du, _ = at_time(topology, inputs, segment, t + late, values.formula, values.celsius)
-        return total_current(topology, c, x, u, t + late) + parts.coupling @ du
-
-    return first, general
+@partial(jax.jit, static_argnames=("topology", "extended"))
+def equation(topology: Topology, extended: bool, values: Values) -> System:
+    """The differential equation, worked out once before a run."""
+    return system(topology, values, extended)
 
 
-@partial(jax.jit, static_argnames=("topology", "tableau", "extended", "capacity"))
+@partial(jax.jit, static_argnames=("topology", "tableau", "capacity"))
 def advance(
-    topology: Topology, tableau: Tableau, extended: bool, capacity: int, values: Values, inputs: Inputs,
-    control: Control, state: State,
+    topology: Topology, tableau: Tableau, capacity: int, parts: System, inputs: Inputs, control: Control, state: State
 ) -> State:  # fmt: skip
     """Continue until the end, a failure, or `capacity` further accepted steps (status BUDGET)."""
-    parts = system(topology, values, extended)
     n = len(topology.states)
     edges = jnp.asarray(inputs.edges)
     end = edges[-1]
@@ -100,7 +70,9 @@ def advance(
         left = edge - s.t
         lands = s.h >= left * (1 - 1e-9)
         h = jnp.where(lands, left, jnp.where(s.h > 0.5 * left, 0.5 * left, s.h))
-        first, rate = field(topology, parts, values, inputs, s.segment, s.t, s.y)
+        line = segment(inputs, s.segment)
+        first = linearisation(topology, parts, line, s.t, s.y)
+        rate = stage_rate(topology, parts, line, s.t)
         step = rosenbrock_step(tableau, s.y, h, parts.mass, first, rate, partial(factor, topology.levels))
         scale = control.atol + control.rtol * jnp.maximum(jnp.abs(s.y), jnp.abs(step.y1))
         ratio = jnp.abs(step.error) / scale

@@ -24,6 +24,7 @@ from ..circuit import (
     system,
     total_current,
 )
+from ..circuit import segment as input_segment
 from ..netlist import Behavioural, Controlled, Name, walk
 from ..waveforms import Waveforms
 
@@ -53,7 +54,7 @@ def _piece(
         if equation is None:
             u = input_values(topology, base, values.formula, t, values.celsius)
             return parts.s @ x + parts.p @ u, share @ total_current(topology, c, x, u, t)
-        u, du, _ = at_time(topology, inputs, segment, t, values.formula, values.celsius)
+        u, du, _ = at_time(topology, input_segment(inputs, segment), t, values.formula, values.celsius)
         rate = jnp.linalg.solve(
             equation.mass, total_current(topology, equation.currents, x, u, t) + equation.coupling @ du
         )

@@ -15,7 +15,7 @@ from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, start
+from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import dc_values, first_guess, held_states, operating_state
 from ._points import waveforms
 from ._tableaus import RODAS4, RODAS5P, Tableau
@@ -160,10 +160,11 @@ def _march(
     """All accepted steps, `[step, …]`, and the state at the end."""
     state = start(jnp.asarray(x0), FIRST_STEP)
     values = circuit.values()
+    parts = equation(circuit.topology, extended(values), values)
     pieces: list[np.ndarray] = []
     done, started = 0, time.monotonic()
     while True:
-        state = advance(circuit.topology, tableau, extended(values), CAPACITY, values, inputs, control, state)
+        state = advance(circuit.topology, tableau, CAPACITY, parts, inputs, control, state)
         count = int(state.count)
         pieces.append(np.asarray(state.rows[:count]))
         done += count

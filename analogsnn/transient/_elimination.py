@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,7 +23,21 @@ def factor(levels: tuple[int, ...], matrix: Any) -> Callable[[Any], Any]:
     """Invert a matrix whose first `levels[0]` rows are a diagonal block, and so on; gives the function that multiplies
     with the inverse."""
     inverted = _invert(levels, matrix)
-    return lambda b: inverted @ b
+    return lambda b: _apply(inverted, matrix, b)
+
+
+@jax.custom_jvp
+def _apply(inverted: Any, matrix: Any, b: Any) -> Any:
+    return inverted @ b
+
+
+@_apply.defjvp
+def _apply_jvp(primals: Any, tangents: Any) -> Any:
+    # From matrix x = b, so that nobody differentiates the inversion itself.
+    inverted, _, b = primals
+    _, d_matrix, d_b = tangents
+    x = inverted @ b
+    return x, inverted @ (d_b - d_matrix @ x)
 
 
 def _invert(levels: tuple[int, ...], matrix: Any) -> Any:

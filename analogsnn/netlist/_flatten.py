@@ -341,8 +341,8 @@ class _Flattener:
                 for name in binned:
                     part = block.find_model(name)
                     assert part is not None
-                    self.keep_model(*part, scope)
-                return template.model
+                    kept = self.keep_model(*part, scope)
+                return kept.rpartition(".")[0]  # ngspice finds the bin by the size
             hint = near(template.model, block.visible("models"), kind="Models visible here")
             self.values.once(template.line, template.model_at,
                       f"unknown model '{template.model}' on {template.name.upper()}.", hint)  # fmt: skip

@@ -34,7 +34,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The figure of a block: panels over the axis of its bench, from `start` to `stop` (its unit), and the axis in words."""
+    """The figure of a block: panels over the axis of its bench, between `start` and `stop`, and the axis in words."""
 
     panels: tuple[Panel, ...]
     start: float | None = None
@@ -46,37 +46,62 @@ class Sheet:
 
 SHEETS = {
     "adexp_neuron": Sheet(
-        (Panel("spike", "v(spk)"), Panel("membrane", "v(vmem)"), Panel("refractory node", "v(x1.vr)"),
-         Panel("adaptation node", "v(x1.vahp)"))
+        (
+            Panel("spike", "v(spk)"),
+            Panel("membrane", "v(vmem)"),
+            Panel("refractory node", "v(x1.vr)"),
+            Panel("adaptation node", "v(x1.vahp)"),
+        )
     ),
-    "bias_branch": Sheet((Panel("output, tap 2", "i(vo)"), Panel("the same", "i(vo)", log=True, limits=(1e-11, 1e-8))), axis="fine code", unit=""),
+    "bias_branch": Sheet(
+        (Panel("output, tap 2", "i(vo)"), Panel("the same", "i(vo)", log=True, limits=(1e-11, 1e-8))),
+        axis="fine code",
+        unit="",
+    ),
     "current_mirror": Sheet(
         (Panel("n mirror, 1 nA", "i(vn)"), Panel("p mirror, 1 nA", "i(vp)"), Panel("p mirror, M = 3", "i(v3)")),
-        axis="output voltage", unit="V",
+        axis="output voltage",
+        unit="V",
     ),
     "dendrite": Sheet((Panel("into the membrane", "i(vo)"),), axis="membrane voltage (reversal 0.3 V)", unit="V"),
-    "dpi_synapse": Sheet((Panel("input pulse", "v(pre)"), Panel("output", "i(vo)"), Panel("the same", "i(vo)", log=True))),
+    "dpi_synapse": Sheet(
+        (Panel("input pulse", "v(pre)"), Panel("output", "i(vo)"), Panel("the same", "i(vo)", log=True))
+    ),
     "dpi_synapse_sink": Sheet(
         (Panel("input, active low", "v(pre)"), Panel("output", "i(vo)"), Panel("the same", "i(vo)", log=True))
     ),
     "gaba_a_shunt": Sheet(
-        (Panel("shunt, active low", "v(npre)"), Panel("shunt current", "i(vm)"), Panel("membrane current", "i(vr)"),
-         Panel("the same", "i(vr)", log=True)),
+        (
+            Panel("shunt, active low", "v(npre)"),
+            Panel("shunt current", "i(vm)"),
+            Panel("membrane current", "i(vr)"),
+            Panel("the same", "i(vr)", log=True),
+        ),
     ),
     "neuron_with_synapses": Sheet(
-        (Panel("spike", "v(spk)"), Panel("membrane", "v(vmem)"), Panel("AMPA state", "v(x1.xampa.syn)"),
-         Panel("NMDA state", "v(x1.xnmda.syn)"), Panel("GABA_B, low", "v(nb)"), Panel("GABA_A, low", "v(na)")),
+        (
+            Panel("spike", "v(spk)"),
+            Panel("membrane", "v(vmem)"),
+            Panel("AMPA state", "v(x1.xampa.syn)"),
+            Panel("NMDA state", "v(x1.xnmda.syn)"),
+            Panel("GABA_B, low", "v(nb)"),
+            Panel("GABA_A, low", "v(na)"),
+        ),
     ),
     "nmda_gate": Sheet(
         (Panel("output", "i(vo)"), Panel("the same", "i(vo)", log=True)), axis="membrane voltage", unit="V"
     ),
     "pulse_extender": Sheet((Panel("input, 1 µs", "v(in)"), Panel("output", "v(out)")), 0.0, 1.5e-3),
-    "starved_inverter": Sheet((Panel("input", "v(a)"), Panel("output", "v(y)"), Panel("supply, cut at 3 nA", "-i(vdd)", limits=(-1e-9, 3e-9)))),
+    "starved_inverter": Sheet(
+        (Panel("input", "v(a)"), Panel("output", "v(y)"), Panel("supply, cut at 3 nA", "-i(vdd)", limits=(-1e-9, 3e-9)))
+    ),
     "wta": Sheet(
         (Panel("cell 1: 1 nA", "i(v1)"), Panel("cell 2: 0.8 to 1.2 nA", "i(v2)")),
-        axis="input of cell 2", unit="A", bench="wta_sweep",
+        axis="input of cell 2",
+        unit="A",
+        bench="wta_sweep",
     ),
-}  # fmt: skip
+}
 
 
 def write_tables() -> None:

@@ -338,11 +338,9 @@ class _Flattener:
         if found is None:
             binned = [n for n in block.visible("models") if n.rpartition(".")[0] == template.model]
             if binned:
-                for name in binned:
-                    part = block.find_model(name)
-                    assert part is not None
-                    kept = self.keep_model(*part, scope)
-                return kept.rpartition(".")[0]  # ngspice finds the bin by the size
+                parts = [part for name in binned if (part := block.find_model(name)) is not None]
+                kept = [self.keep_model(*part, scope) for part in parts]
+                return kept[0].rpartition(".")[0]  # ngspice finds the bin by the size
             hint = near(template.model, block.visible("models"), kind="Models visible here")
             self.values.once(template.line, template.model_at,
                       f"unknown model '{template.model}' on {template.name.upper()}.", hint)  # fmt: skip

@@ -34,6 +34,9 @@ class Waveforms:
     - `variable`: `"time"`, the name of the swept source, or `"op"` for a single operating point.
     - `n_valid`: number of valid points, or None: all. **Points after them repeat the last valid one**, in time and in
       value, so that measures need not know: an interval of no length holds no crossing and no area.
+    - `shift`, `rates`: `[node, n]`, of differentiable runs only. Inside a spike the derivative of a voltage at a fixed time
+      is huge; `shift` is zero in value and its derivative is by how much the node's phase moves (s), `rates` is dv/dt
+      (V/s). `along` uses them; `time` and `voltages` are right as they are.
     - `steps`, `rejected`: accepted and rejected steps of the solver, or None where it does not say.
 
     After `vmap` every array has a leading axis of lanes; the measures take one lane, `to_xarray` takes both.
@@ -49,6 +52,8 @@ class Waveforms:
     n_valid: Any = None
     steps: Any = None
     rejected: Any = None
+    shift: Any = None
+    rates: Any = None
 
     def __post_init__(self) -> None:
         if "jax" in sys.modules:
@@ -64,6 +69,20 @@ class Waveforms:
         if node.lower() in ("0", "gnd"):
             return 0.0 * self.time
         return self.voltages[..., _row(self.nodes, node, "node"), :]
+
+    def along(self, node: str) -> tuple[Any, Any]:
+        """Times and voltages of `node`, each `[n]`, as points that move with its phase: in value `time` and `voltage(node)`.
+
+        Their derivatives describe the same waveform by points that stay small where it is steep, so that what is
+        computed from both by straight lines (a crossing, a peak) has an exact derivative.
+
+        **Raises** `InputError` for a node that was not kept.
+        """
+        values = self.voltage(node)
+        if self.shift is None:
+            return self.time, values
+        shift, rate = (array[..., _row(self.nodes, node, "node"), :] for array in (self.shift, self.rates))
+        return self.time - shift, values - shift * rate
 
     def current(self, branch: str) -> Any:
         """The current through the source `branch`, `[n]` in A.

@@ -23,3 +23,5 @@ from ._system import total_current as total_current
 from ._topology import Topology as Topology
 from ._values import Values as Values
 from ._values import extended as extended
+from ._values import is_traced as is_traced
+from ._values import stack as stack

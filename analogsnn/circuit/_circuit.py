@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -88,6 +89,16 @@ class Circuit(eqx.Module):
     def values(self) -> Values:
         """The numbers of all elements."""
         return element_values(self.topology, self.numbers())
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether JAX is differentiating, batching or compiling with respect to a parameter."""
+        return any(is_traced(value) for value in self.parameters.values())
+
+    def frozen(self) -> Circuit:
+        """The same circuit with constant parameters: numbers where JAX knows them."""
+        values = {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in self.parameters.items()}
+        return Circuit(values, self.netlist, self.topology)
 
     @property
     def nodes(self) -> tuple[str, ...]:

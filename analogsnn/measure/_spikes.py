@@ -49,7 +49,7 @@ def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = No
     if k < 1:
         raise InputError(f"spike {k} of v({node}) is asked for; spikes count from 1.")
     try:
-        return crossing(waves.time, waves.voltage(node), level, k, what=f"v({node})")
+        return crossing(*waves.along(node), level, k, what=f"v({node})")
     except InputError:
         found = len(spike_times(waves, node, level))
         raise _few(waves, node, level, found, f"spike {k} is asked for") from None

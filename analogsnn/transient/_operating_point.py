@@ -18,6 +18,7 @@ from ..circuit import (
     extended,
     input_values,
     linearised_current,
+    stack,
     structure,
 )
 from ..errors import ConvergenceError
@@ -126,16 +127,16 @@ def operating_state(
     return x
 
 
-def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Values) -> tuple[np.ndarray, np.ndarray]:
+def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Values) -> tuple[np.ndarray, Any]:
     """Which states given node voltages hold, and at what (V). Nodes that sources hold already are passed over."""
     topology = circuit.topology
     clamped = np.zeros(len(topology.states), dtype=bool)
-    target = np.zeros(len(topology.states))
     if not held:
-        return clamped, target
+        return clamped, np.zeros(len(topology.states))
     parts = structure(topology, values)
-    s, p = np.asarray(parts.s), np.asarray(parts.p)
-    u = np.asarray(input_values(topology, base, values.formula, 0.0, values.celsius))
+    s = np.asarray(jax.lax.stop_gradient(parts.s))
+    u = input_values(topology, base, values.formula, 0.0, values.celsius)
+    target: list[Any] = [0.0] * len(topology.states)
     for node, voltage in held.items():
         if node not in topology.nodes:
             continue
@@ -144,8 +145,33 @@ def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Value
         if len(moved_by) == 1:
             state = moved_by[0]
             clamped[state] = True
-            target[state] = (float(voltage) - p[row] @ u) / s[row, state]
-    return clamped, target
+            target[state] = (voltage - parts.p[row] @ u) / parts.s[row, state]
+    return clamped, stack(target)
+
+
+def with_derivative(circuit: Circuit, x: Any, base: Any, held: dict[str, Any]) -> Any:
+    """The operating state `x` (numbers) with its derivative by the circuit's parameters, by the implicit function theorem.
+
+    One Newton step from a solution: nothing in value.
+    """
+    topology, values = circuit.topology, circuit.values()
+    clamped, target = held_states(circuit, held, base, values)
+    residual, slope = _residual(topology, extended(values), values, base, clamped, target, x)
+    slope, at_rest = jax.lax.stop_gradient(slope), jax.lax.stop_gradient(residual)
+    scale = jnp.max(jnp.abs(slope), axis=1)
+    return x - jnp.linalg.solve(slope / scale[:, None], (residual - at_rest) / scale)
+
+
+@partial(jax.jit, static_argnames=("topology", "with_extension"))
+def _residual(
+    topology: Topology, with_extension: bool, values: Values, base: Any, clamped: Any, target: Any, x: Any
+) -> tuple[Any, Any]:
+    """What is left over of the currents (or of the held voltages) at a state, and its derivative by the state."""
+    u = input_values(topology, base, values.formula, 0.0, values.celsius)
+    c = currents(topology, values, structure(topology, values), with_extension)
+    total, by_x, _ = linearised_current(topology, c, x, u, jnp.zeros_like(u), 0.0)
+    kcl = jnp.asarray(topology.kcl)
+    return jnp.where(clamped, x - target, kcl @ total), jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x)
 
 
 def first_guess(circuit: Circuit) -> np.ndarray:

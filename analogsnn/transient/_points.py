@@ -20,6 +20,7 @@ from ..circuit import (
     extended,
     formula_value,
     input_values,
+    is_traced,
     structure,
     system,
     total_current,
@@ -83,22 +84,26 @@ def waveforms(
     if moving:
         assert isinstance(inputs, Inputs)
         inputs = Inputs(*(jax.tree.map(jnp.asarray, field) for field in inputs))
+    library = jnp if is_traced(x) or circuit.is_traced else np
     for begin in range(0, count, PIECE):
         index = np.minimum(np.arange(begin, begin + PIECE), count - 1)
-        given = inputs if moving else np.asarray(inputs)[index]
+        given = inputs if moving else library.asarray(inputs)[index]
         v, i = _piece(topology, extended(values), moving, values, given, place[index], t[index], x[index])
-        voltages.append(np.asarray(v)[: count - begin])
-        flows.append(np.asarray(i)[: count - begin])
-    v, i = np.concatenate(voltages).T, np.concatenate(flows).T
+        voltages.append(library.asarray(v)[: count - begin])
+        flows.append(library.asarray(i)[: count - begin])
+    v, i = library.concatenate(voltages).T, library.concatenate(flows).T
     shown = {node: v[k] for k, node in enumerate(topology.nodes)}
     through = {element.name: i[k] for k, element in enumerate(topology.branches)}
     for element, value in _observed(circuit, shown, through, t):
         shown[element.nodes[0]] = value
     return Waveforms(
-        time=t, voltages=np.array(list(shown.values())).reshape(-1, count), nodes=tuple(shown),
-        currents=np.array(list(through.values())).reshape(-1, count), branches=tuple(through),
-        supply=circuit.netlist.supply, variable=variable, steps=steps, rejected=rejected,
+        time=t, voltages=_rows(library, shown, count), nodes=tuple(shown), currents=_rows(library, through, count),
+        branches=tuple(through), supply=circuit.netlist.supply, variable=variable, steps=steps, rejected=rejected,
     )  # fmt: skip
+
+
+def _rows(library: Any, rows: dict[str, Any], count: int) -> Any:
+    return library.stack(list(rows.values())) if rows else library.zeros((0, count))
 
 
 def _observed(circuit: Circuit, shown: dict[str, Any], through: dict[str, Any], t: np.ndarray) -> Any:
@@ -115,8 +120,8 @@ def _observed(circuit: Circuit, shown: dict[str, Any], through: dict[str, Any], 
                 yield element, numbers.parameter(element, "gain") * through[element.controls[0]]
                 continue
             names = {n: numbers.expression(leaf, element.scope) for n, leaf in _names(element).items()}
-            value = formula_value(element, shown, names, t, float(circuit["temp"]), through)
-            yield element, np.broadcast_to(np.asarray(value), t.shape)
+            value = formula_value(element, shown, names, t, circuit["temp"], through)
+            yield element, jnp.broadcast_to(value, t.shape)
 
 
 def _reads(element: Behavioural | Controlled) -> list[str]:

@@ -9,7 +9,7 @@ Then, with J = ∂f/∂y,
 
 so that η is the tangent of the same step applied to the field f + φ, φ = (J T - T J) f - T ∂f/∂t, whose value is zero and
 whose Jacobian enters the step. At every step τ is chosen anew, τ_b = ⟨f, δy⟩_b / ⟨f, f⟩_b, which leaves η small. The
-trajectory itself is untouched. With a single block J T = T J and only the last terms are left.
+trajectory itself is untouched. With a single block J T = T J, and - τ ∂f/∂t is the same step taken τ earlier.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def transported_step(
     single = count == 1
 
     def plain(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any, tau: Any) -> Any:
-        """A step with the field f + φ; `tau [state]` is zero in value."""
+        """A step with the field f + φ; `tau [state]` is zero in value, or None for the field alone."""
         parts = whole(numbers, wiring)
         rate = stage_rate(topology, parts, line, t)
         first = linearisation(topology, parts, line, t, y)
         if tau is not None:
-            rate, first = _with_phase(topology, parts, line, t, y, tau, rate, first, single)
+            rate, first = _with_phase(topology, parts, line, t, y, tau, rate, first)
         return rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels))
 
     @jax.custom_jvp
@@ -92,10 +92,16 @@ def transported_step(
         tau = member.T @ weight
         eta = d_y - tau * f0
 
+        def earlier(numbers: System, line: Segment, y: Any, t: Any) -> Any:
+            return plain(wiring, numbers, line, y, t, h, None)
+
         def moved(numbers: System, line: Segment, y: Any, tau: Any) -> Any:
             return plain(wiring, numbers, line, y, t, h, tau)
 
-        done, d_done = jax.jvp(moved, (numbers, line, y, jnp.zeros_like(y)), (d_numbers, d_line, eta, tau))
+        if single:
+            done, d_done = jax.jvp(earlier, (numbers, line, y, t), (d_numbers, d_line, eta, -weight[0]))
+        else:
+            done, d_done = jax.jvp(moved, (numbers, line, y, jnp.zeros_like(y)), (d_numbers, d_line, eta, tau))
         f1 = velocity(line, t + h, done.y1)
         value = Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
         derivative = Transported(eta, d_done.y1, d_done.dense, tau, d_done.y1 + tau * f1, jnp.zeros_like(done.error))
@@ -115,7 +121,7 @@ def without_wiring(parts: System) -> System:
 
 
 def _with_phase(
-    topology: Topology, parts: System, line: Segment, t: Any, y: Any, tau: Any, rate: Any, first: Any, single: bool
+    topology: Topology, parts: System, line: Segment, t: Any, y: Any, tau: Any, rate: Any, first: Any
 ) -> Any:
     """M (f + φ) for the stages, and its linearisation at the start. Only first derivatives by tau count."""
     mass, inverse = parts.mass, parts.inverse_mass
@@ -128,8 +134,6 @@ def _with_phase(
     def phi(late: Any, y: Any) -> Any:
         """M φ."""
         by_y, by_t = slopes(y, t + late)
-        if single:
-            return -tau * by_t
         f = inverse @ rate(late, y)
         return by_y @ (tau * f) - mass @ (tau * (inverse @ (by_y @ f + by_t)))
 
@@ -140,15 +144,12 @@ def _with_phase(
     phi_by_t = jax.jvp(lambda late: phi(late, y), (zero,), (jnp.ones(()),))[1]
     # ∂(K v)/∂y for a fixed v is the derivative of K along v, since second derivatives commute.
     slope_by_t = jax.jvp(lambda late: slopes(y, t + late)[0], (zero,), (jnp.ones(()),))[1]
-    if single:
-        phi_by_y = -tau[:, None] * slope_by_t
-    else:
-        f = inverse @ total
-        step = inverse @ slope  # ∂f/∂y
+    f = inverse @ total
+    step = inverse @ slope  # ∂f/∂y
 
-        def along(v: Any) -> Any:
-            return jax.jvp(lambda y: slopes(y, t)[0], (y,), (v,))[1]
+    def along(v: Any) -> Any:
+        return jax.jvp(lambda y: slopes(y, t)[0], (y,), (v,))[1]
 
-        left = along(tau * f) + slope @ (tau[:, None] * step)
-        phi_by_y = left - mass @ (tau[:, None] * (inverse @ (along(f) + slope @ step + slope_by_t)))
+    left = along(tau * f) + slope @ (tau[:, None] * step)
+    phi_by_y = left - mass @ (tau[:, None] * (inverse @ (along(f) + slope @ step + slope_by_t)))
     return moved, (total + phi(zero, y), slope + phi_by_y, by_t + phi_by_t)

@@ -18,10 +18,13 @@ from ._system import expression_nodes as expression_nodes
 from ._system import formula_value as formula_value
 from ._system import linearised_current as linearised_current
 from ._system import structure as structure
+from ._system import structure_without_gains as structure_without_gains
 from ._system import system as system
 from ._system import total_current as total_current
 from ._topology import Topology as Topology
 from ._values import Values as Values
+from ._values import element_values as element_values
+from ._values import evaluator as evaluator
 from ._values import extended as extended
 from ._values import is_traced as is_traced
 from ._values import stack as stack

@@ -19,7 +19,7 @@ from ..devices import Coefficients, capacitances, coefficients, conductances, dr
 from ..netlist import Behavioural, Current, Expression, Name, Voltage, evaluate, walk
 from ._functions import JAX_BEHAVIOURAL_FUNCTIONS
 from ._topology import Topology
-from ._values import Values
+from ._values import Values, is_traced
 
 
 class Wiring(NamedTuple):
@@ -73,32 +73,52 @@ class Structure(NamedTuple):
 
 def structure(topology: Topology, values: Values) -> Structure:
     """The matrices S, P and C."""
-    n, ground = len(topology.nodes), len(topology.nodes)
-    s = np.zeros((n, len(topology.states)))
+    s, p = structure_without_gains(topology) if not topology.gains else _with_gains(topology, values.gain)
+    return Structure(s, p, _capacitance(topology, values))
+
+
+def structure_without_gains(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
+    """S and P of a circuit without E elements: plain numbers, since nothing moves them."""
+    return _solved(topology, _bases(topology))
+
+
+def _with_gains(topology: Topology, gain: Any) -> tuple[Any, Any]:
+    matrix = jnp.asarray(_bases(topology)) if is_traced(gain) else _bases(topology)
+    for follow in topology.follows:
+        for node, sign in zip(follow.controls, (1.0, -1.0), strict=True):
+            if follow.gain >= 0 and node != len(topology.nodes):
+                matrix = _added(matrix, follow.node, node, sign * gain[follow.gain])
+    return _solved(topology, matrix)
+
+
+def _added(matrix: Any, row: int, column: int, value: Any) -> Any:
+    if not isinstance(matrix, np.ndarray):
+        return matrix.at[row, column].add(value)
+    matrix[row, column] += float(value)
+    return matrix
+
+
+def _bases(topology: Topology) -> np.ndarray:
+    """Which node each eliminated one follows, `[node, node]`."""
+    n = len(topology.nodes)
+    matrix = np.zeros((n, n))
+    for follow in topology.follows:
+        if follow.base != n:
+            matrix[follow.node, follow.base] = 1.0
+    return matrix
+
+
+def _solved(topology: Topology, matrix: Any) -> tuple[Any, Any]:
+    n = len(topology.nodes)
+    s, p = np.zeros((n, len(topology.states))), np.zeros((n, len(topology.inputs)))
     s[list(topology.states), range(len(topology.states))] = 1.0
-    p = np.zeros((n, len(topology.inputs)))
-    bases = np.zeros((n, n))
-    gains = []
     for follow in topology.follows:
         if follow.input >= 0:
             p[follow.node, follow.input] = follow.sign
-        if follow.base != ground:
-            bases[follow.node, follow.base] = 1.0
-        if follow.gain >= 0:
-            gains.append(follow)
     if not topology.follows:
-        s_all, p_all = s, p
-    elif not gains:
-        s_all, p_all = np.linalg.solve(np.eye(n) - bases, s), np.linalg.solve(np.eye(n) - bases, p)
-    else:
-        matrix = jnp.asarray(bases)
-        for follow in gains:
-            for node, sign in zip(follow.controls, (1.0, -1.0), strict=True):
-                if node != ground:
-                    matrix = matrix.at[follow.node, node].add(sign * values.gain[follow.gain])
-        inverse = jnp.linalg.inv(jnp.eye(n) - matrix)
-        s_all, p_all = inverse @ s, inverse @ p
-    return Structure(s_all, p_all, _capacitance(topology, values))
+        return s, p
+    inverse = _library(matrix).linalg.inv(np.eye(n) - matrix)
+    return inverse @ s, inverse @ p
 
 
 def _capacitance(topology: Topology, values: Values) -> Any:

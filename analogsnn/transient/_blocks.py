@@ -10,14 +10,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..circuit import Circuit
+from ..circuit import Circuit, element_values, evaluator
 from ..devices import capacitances
 from ..errors import InputError
 
 
+def chosen_blocks(circuit: Circuit, blocks: Mapping[str, str | int] | None) -> tuple[int, ...]:
+    """The block of each state, `[state]`: the default, or that with the nodes in `blocks` moved."""
+    return default_blocks(circuit) if blocks is None else given_blocks(circuit, blocks)
+
+
 def default_blocks(circuit: Circuit) -> tuple[int, ...]:
-    """The block of each state, `[state]`, numbered in the order of the states."""
-    topology, values = circuit.topology, circuit.values()
+    """The block of each state, `[state]`, numbered in the order of the states, from the deck's own capacitances."""
+    topology = circuit.topology
+    values = element_values(topology, evaluator({"temp": float(circuit.netlist.temperature)}))
     holders = {e.name.rpartition(".")[0] for e in topology.capacitors}
     holders |= {e.name.rpartition(".")[0] for e in topology.resistors if e.name.count(".")}
     names = sorted(holders) or [""]

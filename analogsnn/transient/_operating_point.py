@@ -29,6 +29,7 @@ LONGEST_MOVE = 0.15  # V per iteration: an exponential is a straight line no fur
 SETTLED = 1e-10  # V, far below what any current notices (1e-8 of it)
 ITERATIONS = 60
 STAGES = 400
+FIRST_STEP = 1e-12  # s, of a transient run
 
 
 @partial(jax.jit, static_argnames=("topology", "extended"))

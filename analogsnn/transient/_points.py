@@ -28,6 +28,7 @@ from ..circuit import (
 from ..circuit import segment as input_segment
 from ..netlist import Behavioural, Controlled, Name, walk
 from ..waveforms import Waveforms
+from ._plan import Kept
 
 # Points are worked on in pieces of this size, so that one compiled program serves every length.
 PIECE = 2048
@@ -69,12 +70,12 @@ def _piece(
 
 def waveforms(
     circuit: Circuit, t: np.ndarray, x: np.ndarray, *, segment: np.ndarray | None = None, inputs: Any = None,
-    variable: str = "time", steps: int | None = None, rejected: int | None = None,
+    variable: str = "time", **numbers: Any,
 ) -> Waveforms:  # fmt: skip
     """Waveforms from states `x [point, state]` at times `t [point]`.
 
     With `segment [point]` the inputs are a table (`Inputs`) and states move; without, `inputs [point, input]` are
-    values at rest.
+    values at rest. `numbers`: further fields of the waveforms.
     """
     topology, values = circuit.topology, circuit.values()
     moving = segment is not None
@@ -85,8 +86,9 @@ def waveforms(
         assert isinstance(inputs, Inputs)
         inputs = Inputs(*(jax.tree.map(jnp.asarray, field) for field in inputs))
     library = jnp if is_traced(x) or circuit.is_traced else np
-    for begin in range(0, count, PIECE):
-        index = np.minimum(np.arange(begin, begin + PIECE), count - 1)
+    length = count if is_traced(t) else PIECE
+    for begin in range(0, count, length):
+        index = np.minimum(np.arange(begin, begin + length), count - 1)
         given = inputs if moving else library.asarray(inputs)[index]
         v, i = _piece(topology, extended(values), moving, values, given, place[index], t[index], x[index])
         voltages.append(library.asarray(v)[: count - begin])
@@ -98,7 +100,30 @@ def waveforms(
         shown[element.nodes[0]] = value
     return Waveforms(
         time=t, voltages=_rows(library, shown, count), nodes=tuple(shown), currents=_rows(library, through, count),
-        branches=tuple(through), supply=circuit.netlist.supply, variable=variable, steps=steps, rejected=rejected,
+        branches=tuple(through), supply=circuit.netlist.supply, variable=variable, **numbers,
+    )  # fmt: skip
+
+
+def node_waveforms(
+    circuit: Circuit, keep: Kept, t: Any, x: Any, segment: Any, inputs: Inputs, **numbers: Any
+) -> Waveforms:
+    """Waveforms of the kept nodes alone, from the kept states `x [point, kept state]`."""
+    topology, values = circuit.topology, circuit.values()
+    assert keep.nodes is not None
+    rows = [topology.nodes.index(node) for node in keep.nodes]
+    parts = structure(topology, values)
+    voltages = x @ parts.s[rows][:, list(keep.states)].T
+    p = parts.p[rows]
+    if is_traced(p) or np.any(np.asarray(p)):
+        given = jax.tree.map(jnp.asarray, inputs)
+
+        def one(k: Any, when: Any) -> Any:
+            return at_time(topology, input_segment(given, k), when, values.formula, values.celsius)[0]
+
+        voltages = voltages + jax.vmap(one)(segment, t) @ p.T
+    return Waveforms(
+        time=t, voltages=voltages.T, nodes=keep.nodes, currents=np.zeros((0, len(t))), branches=(),
+        supply=circuit.netlist.supply, **numbers,
     )  # fmt: skip
 
 

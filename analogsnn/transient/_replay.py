@@ -29,32 +29,39 @@ class Steps(NamedTuple):
 
 
 def replay(
-    topology: Topology, tableau: Tableau, blocks: Blocks, wiring: Wiring, numbers: System, inputs: Inputs, y: Any,
-    steps: Steps,
+    topology: Topology, tableau: Tableau, blocks: Blocks, kept: tuple[int, ...], wiring: Wiring, numbers: System,
+    inputs: Inputs, y: Any, steps: Steps, count: Any = None,
 ) -> Transported:  # fmt: skip
-    """All steps from state `y`: `Transported` with a leading axis of steps."""
-    count = len(steps.t)
-    pieces = []
-    before = steps.segment[:1]
+    """All steps from state `y`: `Transported` of the kept states, with a leading axis of steps.
+
+    `count`: how many steps are valid where that is not known before (under jit); the rest do nothing.
+    """
+    total = len(steps.t)
+    pieces = -(-total // PIECE)
+    index = np.minimum(np.arange(pieces * PIECE), total - 1)
+    valid = np.arange(pieces * PIECE) < (total if count is None else count)
+    previous = steps.segment[np.maximum(index - 1, 0)]
+    chosen = jax.tree.map(lambda a: a.reshape(pieces, PIECE), (Steps(*(f[index] for f in steps)), previous, valid))
     inputs = jax.tree.map(jnp.asarray, inputs)
-    for begin in range(0, count, PIECE):
-        index = np.minimum(np.arange(begin, begin + PIECE), count - 1)
-        valid = np.arange(begin, begin + PIECE) < count
-        chosen = Steps(*(field[index] for field in steps))
-        previous = np.concatenate([before, chosen.segment[:-1]])
-        y, piece = _piece(topology, tableau, blocks, wiring, numbers, inputs, y, chosen, previous, valid)
-        pieces.append(piece)
-        before = chosen.segment[-1:]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:count], *pieces)
+    one = partial(_piece, topology, tableau, blocks, kept, wiring, numbers, inputs)
+    if count is not None:
+        _, taken = jax.lax.scan(lambda y, given: one(y, *given), y, chosen)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:total], taken)
+    found = []
+    for k in range(pieces):
+        y, piece = one(y, *jax.tree.map(lambda a, k=k: a[k], chosen))
+        found.append(piece)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:total], *found)
 
 
-@partial(jax.jit, static_argnames=("topology", "tableau", "blocks"))
+@partial(jax.jit, static_argnames=("topology", "tableau", "blocks", "kept"))
 def _piece(
-    topology: Topology, tableau: Tableau, blocks: Blocks, wiring: Wiring, numbers: System, inputs: Inputs, y: Any,
-    steps: Steps, previous: Any, valid: Any,
+    topology: Topology, tableau: Tableau, blocks: Blocks, kept: tuple[int, ...], wiring: Wiring, numbers: System,
+    inputs: Inputs, y: Any, steps: Steps, previous: Any, valid: Any,
 ) -> Any:  # fmt: skip
     take = transported_step(topology, tableau, blocks)
     parts = whole(numbers, wiring)
+    index = np.array(kept, dtype=int)
 
     @jax.checkpoint
     def body(y: Any, given: Any) -> Any:
@@ -64,15 +71,21 @@ def _piece(
         def advance(y: Any) -> Any:
             y = y + moved_edge(parts, inputs, line, last, t)
             done = take(wiring, numbers, line, y, t, h)
-            return done.after, done._replace(after=done.end)
+            return done.after, _chosen(done, index)
 
         def rest(y: Any) -> Any:
             zero = jnp.zeros_like(y)
-            return y, Transported(y, y, (zero,) * len(tableau.dense), zero, y, zero)
+            return y, _chosen(Transported(y, y, (zero,) * len(tableau.dense), zero, y, zero), index)
 
         return jax.lax.cond(real, advance, rest, y)
 
     return jax.lax.scan(body, y, (steps, previous, valid))
+
+
+def _chosen(done: Transported, index: np.ndarray) -> Transported:
+    """The kept states of a step; its state at a fixed time and its error have been used."""
+    kept = jax.tree.map(lambda a: a[index], done._replace(after=done.end, error=done.end))
+    return kept._replace(after=None, error=None)
 
 
 def moved_edge(parts: System, inputs: Inputs, line: Any, last: Any, t: Any) -> Any:

@@ -66,10 +66,10 @@ def interpolate(y0: Any, y1: Any, dense: tuple[Any, ...], theta: Any) -> Any:
     return (1 - theta) * y0 + theta * (y1 + (1 - theta) * bend)
 
 
-def interpolated_slope(y0: Any, y1: Any, dense: Any, theta: Any) -> Any:
-    """The derivative of `interpolate` by theta; `dense [..., vector, state]`."""
+def interpolated_slope(y0: Any, y1: Any, dense: tuple[Any, ...], theta: Any) -> Any:
+    """The derivative of `interpolate` by theta."""
     slope = y1 - y0
-    for k in range(dense.shape[-2]):
-        # θ(1 - θ) θ^k
-        slope = slope + ((k + 1) * theta**k - (k + 2) * theta ** (k + 1)) * dense[..., k, :]
+    for k, vector in enumerate(dense):
+        # of θ (1 - θ) θ^k
+        slope = slope + ((k + 1) * theta**k - (k + 2) * theta ** (k + 1)) * vector
     return slope

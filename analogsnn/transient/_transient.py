@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs, dc_inputs, extended, is_traced, structure
+from ..circuit import Circuit, Inputs, build_inputs, extended, structure
 from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._blocks import default_blocks, given_blocks
+from ._blocks import chosen_blocks
+from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
-from ._operating_point import dc_values, first_guess, held_states, operating_state, with_derivative
-from ._points import waveforms
-from ._replay import Steps, replay
-from ._rosenbrock import interpolate, interpolated_slope
+from ._operating_point import FIRST_STEP, dc_values, first_guess, held_states, operating_state
+from ._plan import Plan, Run, choose_points, kept_states
 from ._tableaus import RODAS4, RODAS5P, Tableau
-from ._transport import Blocks, without_wiring
 
 # Method and relative tolerance by name.
 ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "fast": (RODAS4, 1e-4)}
@@ -32,10 +28,6 @@ ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "
 # 0.1 mV is 0.3 % of a current wherever the node stands.
 ABSOLUTE_SHARE = 0.1
 CAPACITY = 4096  # steps a call of the compiled loop keeps
-FIRST_STEP = 1e-12  # s
-# Points between steps: enough that straight lines between them leave the interpolant by no more than this, V.
-STRAIGHT = 2e-5
-MOST_POINTS = 16
 
 
 def transient(
@@ -45,6 +37,7 @@ def transient(
     accuracy: str = "reference",
     rtol: float | None = None,
     save_at: Any = None,
+    save: Sequence[str] | None = None,
     blocks: Mapping[str, str | int] | None = None,
     max_steps: int = 5_000_000,
     timeout: float | None = None,
@@ -64,6 +57,8 @@ def transient(
       tolerance for the same method.
     - `save_at`: times in s `[n]`, ascending, at which to give the waveforms; by default the solver's steps and as many
       points between them as straight lines need.
+    - `save`: nodes to keep; by default all, and the currents of voltage sources. Long runs that are differentiated fit
+      into memory when only what is looked at is kept.
     - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say so
       (`default_blocks`).
     - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
@@ -89,22 +84,23 @@ def transient(
     tolerance = tolerance if rtol is None else rtol
     if not 0 < tolerance < 1:
         raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
-    grid = None if save_at is None else _grid(save_at, stop)
+    plan = Plan(
+        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, tran.max_step or np.inf),
+        None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
+    )  # fmt: skip
     frozen = circuit.frozen()
     if frozen.is_traced:
-        raise InputError("transient cannot be compiled by jit or batched by vmap yet; call it outside of them.")
+        return run_in_graph(circuit, frozen, plan, chosen_blocks(circuit, blocks))
     check_masses(frozen)
-    control = Control(tolerance, ABSOLUTE_SHARE * tolerance, tran.max_step or np.inf)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = initial_state(frozen, tran, stop)
-    rows, state = _march(frozen, tableau, inputs, control, x0, max_steps, timeout, progress)
-    points = _points(frozen, inputs, x0, rows, tran.start, grid)
+    rows, state = _march(frozen, plan, inputs, x0, timeout, progress)
+    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
     if int(state.status) != DONE:
-        raise _unfinished(frozen, state, stop, _plain(frozen, inputs, points, rows, int(state.rejected)), len(rows))
+        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
     if not circuit.is_traced:
-        return _plain(circuit, inputs, points, rows, int(state.rejected))
-    chosen = default_blocks(frozen) if blocks is None else given_blocks(frozen, blocks)
-    return _with_derivatives(circuit, tableau, chosen, tran, stop, inputs, x0, rows, points, int(state.rejected))
+        return plain_waveforms(circuit, plan, run)
+    return waveforms_with_derivatives(circuit, plan, run, chosen_blocks(circuit, blocks))
 
 
 def _analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
@@ -169,117 +165,27 @@ def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
 
 
 def _march(
-    circuit: Circuit, tableau: Tableau, inputs: Inputs, control: Control, x0: np.ndarray, max_steps: int,
-    timeout: float | None, progress: Callable[[float], None] | None,
+    circuit: Circuit, plan: Plan, inputs: Inputs, x0: np.ndarray, timeout: float | None,
+    progress: Callable[[float], None] | None,
 ) -> tuple[np.ndarray, State]:  # fmt: skip
-    """All accepted steps, `[step, …]`, and the state at the end."""
+    """All accepted steps, `[step, …]` of the states that are kept, and the state at the end."""
     state = start(jnp.asarray(x0), FIRST_STEP)
-    values = circuit.values()
+    values, n = circuit.values(), len(x0)
     parts = equation(circuit.topology, extended(values), values)
+    vectors = 1 + len(plan.tableau.dense)
+    columns = [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]
     pieces: list[np.ndarray] = []
-    done, started = 0, time.monotonic()
+    done, began = 0, time.monotonic()
     while True:
-        state = advance(circuit.topology, tableau, CAPACITY, parts, inputs, control, state)
+        state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state)
         count = int(state.count)
-        pieces.append(np.asarray(state.rows[:count]))
+        pieces.append(np.asarray(state.rows)[:count, columns])
         done += count
         if progress is not None:
             progress(float(state.t))
-        late = timeout is not None and time.monotonic() - started > timeout
-        if int(state.status) != BUDGET or done >= max_steps or late:
+        late = timeout is not None and time.monotonic() - began > timeout
+        if int(state.status) != BUDGET or done >= plan.max_steps or late:
             return np.concatenate(pieces), state
-
-
-class Points(NamedTuple):
-    """Where waveforms are given: times in s, each within a step at a fraction `theta`, and the segment of the inputs."""
-
-    t: np.ndarray
-    step: np.ndarray
-    theta: np.ndarray
-    segment: np.ndarray
-    start: np.ndarray  # [step, state]
-    end: np.ndarray
-    dense: np.ndarray  # [step, vector, state]
-
-
-def _points(
-    circuit: Circuit, inputs: Inputs, x0: np.ndarray, rows: np.ndarray, begin: float, grid: np.ndarray | None
-) -> Points:
-    n = len(circuit.topology.states)
-    t0, h, end = rows[:, 0], rows[:, 1], rows[:, 2 : 2 + n]
-    start = np.concatenate([x0[None], end[:-1]])
-    dense = rows[:, 2 + n :].reshape(len(rows), -1, n)
-    if grid is None:
-        away = np.abs(dense).sum(axis=1).max(axis=1, initial=0.0) / 4
-        counts = np.clip(np.ceil(np.sqrt(away / STRAIGHT)), 1, MOST_POINTS).astype(int)
-        step = np.repeat(np.arange(len(rows)), counts)
-        within = np.arange(len(step)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
-        theta = within / counts[step]
-        step, theta = np.concatenate([np.zeros(1, dtype=int), step]), np.concatenate([np.zeros(1), theta])
-        ends = np.append(t0[1:], t0[-1] + h[-1])
-        t = np.where(theta == 1.0, ends[step], t0[step] + theta * h[step])
-        keep = t >= begin
-        t, step, theta = t[keep], step[keep], theta[keep]
-    else:
-        t, step = grid, np.clip(np.searchsorted(t0, grid, side="right") - 1, 0, len(rows) - 1)
-        theta = np.clip((grid - t0[step]) / h[step], 0.0, 1.0)
-    segment = step_segments(inputs, t0)[step]
-    return Points(t, step, theta, segment, start, end, dense)
-
-
-def step_segments(inputs: Inputs, t: np.ndarray) -> np.ndarray:
-    """The segment of the inputs in which steps that begin at `t` lie."""
-    return np.clip(np.searchsorted(inputs.edges, t, side="right") - 1, 0, len(inputs.edges) - 2)
-
-
-def _plain(circuit: Circuit, inputs: Inputs, points: Points, rows: np.ndarray, rejected: int) -> Waveforms:
-    k = points.step
-    dense = tuple(points.dense[k, i] for i in range(points.dense.shape[1]))
-    x = interpolate(points.start[k], points.end[k], dense, points.theta[:, None])
-    return waveforms(circuit, points.t, x, segment=points.segment, inputs=inputs, steps=len(rows), rejected=rejected)
-
-
-def _with_derivatives(
-    circuit: Circuit, tableau: Tableau, blocks: Blocks, tran: Tran, stop: float, frozen_inputs: Inputs, x0: np.ndarray,
-    rows: np.ndarray, points: Points, rejected: int,
-) -> Waveforms:  # fmt: skip
-    """The same waveforms from the same steps, now with the derivatives of the traced parameters."""
-    topology, values = circuit.topology, circuit.values()
-    if is_traced(values.gain):
-        raise InputError("derivatives by the gain of an E element are not offered; use a G element across a resistor.")
-    numbers = circuit.numbers()
-    inputs = build_inputs(topology, numbers, tran.step, stop)
-    base = dc_inputs(topology, numbers, at_time_zero=(tran.step, stop))
-    held = {node: numbers.value(voltage) for node, voltage in circuit.netlist.ic.items()}
-    if tran.uic:
-        start = held_states(circuit, held, base, values)[1]
-    else:
-        start = with_derivative(circuit, jnp.asarray(x0), base, held)
-    parts = equation(topology, extended(values), values)
-    steps = Steps(rows[:, 0], rows[:, 1], step_segments(frozen_inputs, rows[:, 0]))
-    wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
-    taken = replay(topology, tableau, blocks, wiring, without_wiring(parts), inputs, start, steps)
-    k, theta = points.step, points.theta[:, None]
-    dense = tuple(vector[k] for vector in taken.dense)
-    moving = interpolate(taken.start[k], taken.end[k], dense, theta)
-    slope = interpolated_slope(points.start[k], points.end[k], points.dense[k], theta) / rows[k, 1][:, None]
-    waves = waveforms(
-        circuit, points.t, moving + taken.shift[k] * slope, segment=points.segment, inputs=inputs, steps=len(rows),
-        rejected=rejected,
-    )  # fmt: skip
-    s, p = (np.asarray(jax.lax.stop_gradient(matrix)) for matrix in structure(topology, values)[:2])
-    # A node that follows one state and no source has that state's phase.
-    own = [
-        int(np.flatnonzero(a)[0]) if np.count_nonzero(a) == 1 and not b.any() else -1 for a, b in zip(s, p, strict=True)
-    ]
-    none = jnp.zeros(len(points.t))
-    shift, rates = [], []
-    for node in waves.nodes:
-        i = topology.nodes.index(node) if node in topology.nodes else -1
-        state = own[i] if i >= 0 else -1
-        shift.append(taken.shift[k, state] if state >= 0 else none)
-        rates.append(s[i, state] * slope[:, state] if state >= 0 else none)
-    return dataclasses.replace(waves, shift=jnp.stack(shift), rates=jnp.stack(rates))
 
 
 def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, steps: int) -> ConvergenceError:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import InputError
 from ..netlist import Behavioural, Evaluator, IndependentSource, resolve_waveform
 from ._system import expression_nodes, formula_value
 from ._topology import Topology, refuse
@@ -108,24 +109,35 @@ def build_inputs(topology: Topology, numbers: Evaluator, step: float, stop: floa
     values, slopes = [], []
     for corner_times, corner_values in lines:
         if corner_times is None:
-            values.append(jnp.broadcast_to(jnp.asarray(corner_values, dtype=float), middle.shape))
-            slopes.append(jnp.zeros_like(middle))
+            values.append(corner_values + 0.0 * middle)
+            slopes.append(0.0 * middle)
         else:
             at_middle, slope = _line(corner_times, corner_values, middle)
             values.append(at_middle + slope * (edges[:-1] - middle))
             slopes.append(slope)
     shape = (len(middle), len(lines))
-    library = jnp if any(is_traced(v) for v in values) else np
+    library = _library(*values, *slopes)
     value = library.stack(values, axis=-1) if lines else np.zeros(shape)
     slope = library.stack(slopes, axis=-1) if lines else np.zeros(shape)
     return Inputs(edges, value, slope, tuple(parameters))
 
 
-def _concrete(value: Any) -> float:
+def _plain(value: Any) -> np.ndarray:
+    """The numbers behind times, which must be known: they are step boundaries.
+
+    **Raises** `InputError` where JAX compiles with respect to them.
+    """
     try:
-        return float(value)
-    except (jax.errors.ConcretizationTypeError, TypeError):
-        raise ValueError("the time of an input edge is traced inside jit; give it as a number") from None
+        return np.asarray(jax.lax.stop_gradient(value) if is_traced(value) else value, dtype=float)
+    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+        raise InputError(
+            "the time of an input's edge is an argument of a compiled function (jit or vmap), and edges are step "
+            "boundaries that must be known; keep the sources' times out of its arguments, or call it without jit."
+        ) from None
+
+
+def _concrete(value: Any) -> float:
+    return float(_plain(value))
 
 
 def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, stop: float) -> tuple[Any, Any, Any]:
@@ -146,8 +158,9 @@ def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, s
         if count > 1 and tr + pw + tf > per:
             shape = _cut(shape, [0.0, tr, tr + pw, tr + pw + tf], wave.per, per)
         starts = np.arange(count)
-        times = jnp.stack([wave.td + starts * wave.per + offset for offset, _ in shape], -1).reshape(-1)
-        values = jnp.stack([jnp.broadcast_to(jnp.asarray(v, dtype=float), (count,)) for _, v in shape], -1).reshape(-1)
+        corners = [wave.td + starts * wave.per + offset for offset, _ in shape]
+        levels = [v + 0.0 * starts for _, v in shape]
+        times, values = (_library(*part).stack(part, -1).reshape(-1) for part in (corners, levels))
     else:
         points = [wave.td + t for t in wave.times]
         levels = list(wave.values)
@@ -163,12 +176,13 @@ def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, s
                 points += [wave.td + t + shift for t in wave.times[first:]]
                 levels += wave.values[first:]
         times, values = stack(points), stack(levels)
-    if not any(is_traced(x) for x in (times, values)):
-        times, values = np.asarray(times), np.asarray(values)
-    plain = (
-        np.asarray(jax.lax.stop_gradient(times)) if not is_traced(times) else np.array([_concrete(t) for t in times])
-    )
+    plain = _plain(times)
     return times, values, plain[(plain >= 0) & (plain <= stop)]
+
+
+def _library(*arrays: Any) -> Any:
+    """JAX where one of the arrays is traced, else NumPy: what is known stays known under jit."""
+    return jnp if any(is_traced(array) for array in arrays) else np
 
 
 def _cut(shape: list[tuple[Any, Any]], at: list[float], period: Any, limit: float) -> list[tuple[Any, Any]]:
@@ -182,8 +196,7 @@ def _cut(shape: list[tuple[Any, Any]], at: list[float], period: Any, limit: floa
 
 def _line(times: Any, values: Any, t: Any) -> tuple[Any, Any]:
     """Value and slope at `t` of the straight lines through the corners; constant outside."""
-    library = jnp if any(is_traced(x) for x in (times, values)) else np
-    plain = np.asarray(times) if library is np else np.array([_concrete(x) for x in times])
+    library, plain = _library(times, values), _plain(times)
     last = len(plain) - 1
     left = np.clip(np.searchsorted(plain, t, side="right") - 1, 0, max(last - 1, 0))
     right = np.minimum(left + 1, last)

@@ -17,6 +17,7 @@ from ..circuit import (
     dc_inputs,
     extended,
     input_values,
+    is_traced,
     linearised_current,
     stack,
     structure,
@@ -135,7 +136,7 @@ def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Value
     if not held:
         return clamped, np.zeros(len(topology.states))
     parts = structure(topology, values)
-    s = np.asarray(jax.lax.stop_gradient(parts.s))
+    s = np.asarray(jax.lax.stop_gradient(parts.s) if is_traced(parts.s) else parts.s)
     u = input_values(topology, base, values.formula, 0.0, values.celsius)
     target: list[Any] = [0.0] * len(topology.states)
     for node, voltage in held.items():

@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Inputs, Topology, structure_without_gains
+from ..circuit import Inputs, Topology, is_traced, structure_without_gains
 from ..errors import InputError
 from ..netlist import Tran
 from ._loop import Control
@@ -87,7 +88,8 @@ def states_of(plan: Plan, run: Run) -> tuple[Any, Any, tuple[Any, ...]]:
     """Start, end and interpolant's vectors of every step, each `[step, kept state]`."""
     m = len(plan.kept)
     end = run.rows[:, 2 : 2 + m]
-    start = np.concatenate([run.x0[None, list(plan.kept)], end[:-1]])
+    library = jnp if is_traced(end) else np
+    start = library.concatenate([run.x0[np.array(plan.kept)][None], end[:-1]])
     return start, end, tuple(run.rows[:, 2 + m * (k + 1) : 2 + m * (k + 2)] for k in range(len(plan.tableau.dense)))
 
 

@@ -246,11 +246,10 @@ def table() -> str:
     rows = ["| block | what it is | pins | parameters (unit, range) | paper | bench |", "|---|---|---|---|---|---|"]
     for block in sorted(blocks().values(), key=lambda b: (b.kind != "block", b.name)):
         pins = "<br>".join(f"`{pin.name}` {pin.kind}" for pin in block.pins)
-        units = {"1": ""}
-        parameters = "<br>".join(
-            f"`{p.name}` = {p.default} {units.get(p.unit, p.unit)}, {p.range}".replace(" ,", ",")
-            for p in block.parameters
-        )
+        values = [
+            f"`{p.name}` = {p.default}{'' if p.unit == '1' else ' ' + p.unit}, {p.range}" for p in block.parameters
+        ]
+        parameters = "<br>".join(values) or "none"
         where = f"[{Path(block.bench).stem}](../{block.bench})" if block.bench.startswith("spice/") else block.bench
         name = f"[{block.name}](../circuits/{block.name}.cir)"
         rows.append(f"| {name} | {block.text} | {pins} | {parameters or 'none'} | {block.paper} | {where} |")

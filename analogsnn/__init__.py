@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import network as network
     from . import ngspice as ngspice
     from .chips import compile as compile
+    from .circuit import Circuit as Circuit
     from .errors import AnalogSNNError as AnalogSNNError
     from .measure import energy_per_spike as energy_per_spike
     from .measure import evaluate_measures as evaluate_measures
@@ -36,6 +37,7 @@ __version__ = "0.1.0.dev0"
 _ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice")
 _HOMES = {
     "AnalogSNNError": "errors",
+    "Circuit": "circuit",
     "Netlist": "netlist",
     "Network": "network",
     "Waveforms": "waveforms",

@@ -246,8 +246,11 @@ def table() -> str:
     rows = ["| block | what it is | pins | parameters (unit, range) | paper | bench |", "|---|---|---|---|---|---|"]
     for block in sorted(blocks().values(), key=lambda b: (b.kind != "block", b.name)):
         pins = "<br>".join(f"`{pin.name}` {pin.kind}" for pin in block.pins)
-        parameters = "<br>".join(f"`{p.name}` = {p.default} {p.unit}, {p.range}" for p in block.parameters) or "none"
+        values = [
+            f"`{p.name}` = {p.default}{'' if p.unit == '1' else ' ' + p.unit}, {p.range}" for p in block.parameters
+        ]
+        parameters = "<br>".join(values) or "none"
         where = f"[{Path(block.bench).stem}](../{block.bench})" if block.bench.startswith("spice/") else block.bench
         name = f"[{block.name}](../circuits/{block.name}.cir)"
-        rows.append(f"| {name} | {block.text} | {pins} | {parameters} | {block.paper} | {where} |")
+        rows.append(f"| {name} | {block.text} | {pins} | {parameters or 'none'} | {block.paper} | {where} |")
     return "\n".join(rows) + "\n"

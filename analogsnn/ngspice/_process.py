@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import NgspiceError
 
-MINIMUM_VERSION = 34  # older ones read B-source conditions and `.meas` otherwise; 39 is the version tested
+MINIMUM_VERSION = 34  # the oldest that distributions in use still have; the tests know 39
 VERSION_TIMEOUT = 60.0  # s, to load the library and ask
 _INSTALL = "install ngspice's library (Debian: sudo apt-get install libngspice0)"
 

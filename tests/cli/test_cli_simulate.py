@@ -20,6 +20,7 @@ __all__ = ["forget_version"]
 BAD = Path(__file__).parents[1] / "bad_inputs"
 EXPECTED = tomllib.loads((BAD / "expected.toml").read_text(encoding="utf-8"))
 GOOD = "a comparator\nVdd vdd 0 1.8\nVin in 0 SIN(0.9 1 1k)\nR1 in out 1k\nC1 out 0 1n\n.tran 10u 3m\n"
+NGSPICE = ["simulate", "--engine", "ngspice"]
 KEYS = {
     "version", "command", "seed", "seconds", "error", "engine", "threshold", "nodes", "measures", "steps", "rejected",
     "seconds_compile", "seconds_run",
@@ -52,7 +53,7 @@ def deck(tmp_path) -> Path:
 
 def test_numbers_and_files(run, deck, tmp_path):
     status, out, err = run(
-        "simulate", deck, "--engine", "ngspice", "--json", tmp_path / "o.json", "--out", tmp_path / "o.nc", "--plot",
+        *NGSPICE, deck, "--json", tmp_path / "o.json", "--out", tmp_path / "o.nc", "--plot",
         tmp_path / "o.png", "--rtol", "1e-5",
     )  # fmt: skip
     assert (status, err) == (0, "")
@@ -80,7 +81,7 @@ def test_numbers_and_files(run, deck, tmp_path):
 
 def test_threshold_and_signals(run, deck, tmp_path):
     status, _, _ = run(
-        "simulate", deck, "--threshold", "1.5", "--signal", "in", "--signal", "i(vin)", "--plot", tmp_path / "o.svg",
+        *NGSPICE, deck, "--threshold", "1.5", "--signal", "in", "--signal", "i(vin)", "--plot", tmp_path / "o.svg",
         "--json", tmp_path / "o.json", "--fresh", "--accuracy", "reference",
     )  # fmt: skip
     assert status == 0
@@ -96,9 +97,7 @@ def test_the_neuron_spikes_on_both_cards(run, tmp_path, card):
     text = text.replace(".tran 100u 100m", ".tran 100u 5m")
     lines = [line for line in text.splitlines() if not line.startswith(".meas") or " t1 " in line]
     (tmp_path / "neuron.cir").write_text("\n".join(lines) + "\n")
-    status, _, err = run(
-        "simulate", tmp_path / "neuron.cir", "--json", tmp_path / "o.json", "--plot", tmp_path / "o.png"
-    )
+    status, _, err = run(*NGSPICE, tmp_path / "neuron.cir", "--json", tmp_path / "o.json", "--plot", tmp_path / "o.png")
     assert status == 0, err
     data = json.loads((tmp_path / "o.json").read_text())
     entry = library.expected("adexp_neuron")[card]["t1"]
@@ -110,7 +109,7 @@ def test_without_a_supply_there_are_no_spikes(run, tmp_path):
     (tmp_path / "rc.cir").write_text(
         "rc\nV1 a 0 SIN(0 1 1k)\nR1 a 0 1k\n.tran 10u 1m\n.dc v1 0 1 0.1\n.meas dc x max v(a)\n.end\n"
     )
-    status, _, err = run("simulate", tmp_path / "rc.cir", "--json", tmp_path / "o.json")
+    status, _, err = run(*NGSPICE, tmp_path / "rc.cir", "--json", tmp_path / "o.json")
     assert status == 0
     assert "only the first analysis, .tran, is run; .dc is left out" in err
     assert "measures of other analyses are left out: x" in err
@@ -122,7 +121,7 @@ def test_without_a_supply_there_are_no_spikes(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--engine", "hspice"], "there is no engine 'hspice'; there are ngspice"),
+        (["--engine", "hspice"], "there is no engine 'hspice'; there are jax, ngspice"),
         (["--accuracy", "best"], "the accuracy is 'best'; choose fast or reference"),
         (["--rtol", "0"], "the relative tolerance is 0"),
         (["--rtol", "nan"], "the relative tolerance is nan"),
@@ -137,7 +136,7 @@ def test_without_a_supply_there_are_no_spikes(run, tmp_path):
 def test_bad_options(run, deck, tmp_path, monkeypatch, words, sentence):
     monkeypatch.chdir(tmp_path)
     words = [str(deck) + w.removeprefix("DECK") if w.startswith("DECK") else w for w in words]
-    status, _, err = run("simulate", deck, "--json", "o.json", *words)
+    status, _, err = run(*NGSPICE, deck, "--json", "o.json", *words)
     assert status == 2
     assert sentence in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deck.cir"]
@@ -157,7 +156,7 @@ def test_bad_decks(run, monkeypatch, tmp_path, name):
     assert json_file.exists() == (status != 2)
     json_file.unlink(missing_ok=True)
 
-    status, _, err = run("simulate", f"{name}.cir", "--json", json_file)
+    status, _, err = run(*NGSPICE, f"{name}.cir", "--json", json_file)
     assert status == (2 if problems else want.get("status", 0))
     for sentence in [want.get("run", ""), *(p.split("(")[0] for p in problems)]:
         assert sentence in err
@@ -192,7 +191,7 @@ def test_a_deck_finds_the_library_and_what_it_is_allowed(run, tmp_path, monkeypa
     assert "r.inc' lies outside the folder that a deck may read" in err
     assert "--include on the command line" in err
     assert err.count("lies outside") == 1
-    status, _, err = run("simulate", deck, "--include", tmp_path / "b")
+    status, _, err = run(*NGSPICE, deck, "--include", tmp_path / "b")
     assert status == 0, err
 
 
@@ -201,9 +200,7 @@ def test_a_deck_finds_the_library_and_what_it_is_allowed(run, tmp_path, monkeypa
 def test_ngspice_that_fails(run, deck, tmp_path, monkeypatch, name):
     body, part = FAILURES[name]
     fake_worker(monkeypatch, tmp_path, body)
-    status, _, err = run(
-        "simulate", deck, "--json", tmp_path / "o.json", "--timeout", "1", "--plot", tmp_path / "p.png"
-    )
+    status, _, err = run(*NGSPICE, deck, "--json", tmp_path / "o.json", "--timeout", "1", "--plot", tmp_path / "p.png")
     assert status == 3
     assert part in err
     data = json.loads((tmp_path / "o.json").read_text())
@@ -216,7 +213,7 @@ def test_ngspice_that_fails(run, deck, tmp_path, monkeypatch, name):
 def test_ngspice_missing(run, deck, monkeypatch):
     monkeypatch.delenv("NGSPICE_LIBRARY_PATH", raising=False)
     monkeypatch.setattr(_process.ctypes.util, "find_library", lambda name: None)
-    status, _, err = run("simulate", deck)
+    status, _, err = run(*NGSPICE, deck)
     assert status == 3
     assert err.strip() == (
         "analogsnn: ngspice is missing: no libngspice was found; install ngspice's library "
@@ -225,9 +222,7 @@ def test_ngspice_missing(run, deck, monkeypatch):
 
 
 def test_as_a_program_of_its_own(deck):
-    done = subprocess.run(
-        [sys.executable, "-m", "analogsnn.cli", "simulate", str(deck)], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "analogsnn.cli", *NGSPICE, str(deck)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "t1 = " in done.stdout
 
@@ -235,7 +230,7 @@ def test_as_a_program_of_its_own(deck):
 def test_ngspice_runs_load_no_jax(deck, tmp_path):
     code = (
         "import sys\nfrom analogsnn import cli\n"
-        f"sys.argv = ['analogsnn', 'simulate', {str(deck)!r}, '--plot', {str(tmp_path / 'p.png')!r}]\n"
+        f"sys.argv = ['analogsnn', *{NGSPICE!r}, {str(deck)!r}, '--plot', {str(tmp_path / 'p.png')!r}]\n"
         "try: cli.main()\nexcept SystemExit as e: assert e.code == 0\n"
         "assert 'jax' not in sys.modules\n"
     )

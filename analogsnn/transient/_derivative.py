@@ -23,7 +23,7 @@ from ._transport import Blocks, without_wiring
 
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed number
 # of points in each.
-TRACED_STEPS, TRACED_POINTS = 16384, 4
+TRACED_STEPS, TRACED_POINTS = 16384, 8
 
 
 def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:

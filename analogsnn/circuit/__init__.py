@@ -6,6 +6,7 @@ from ._inputs import at_time as at_time
 from ._inputs import build_inputs as build_inputs
 from ._inputs import dc_inputs as dc_inputs
 from ._inputs import input_values as input_values
+from ._inputs import moving_formulas as moving_formulas
 from ._precision import use_float64 as use_float64
 from ._system import Currents as Currents
 from ._system import System as System

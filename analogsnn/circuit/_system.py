@@ -18,7 +18,7 @@ import numpy as np
 from ..devices import Coefficients, capacitances, coefficients, conductances, drain_current
 from ..netlist import Behavioural, Current, Expression, Name, Voltage, evaluate, walk
 from ._functions import JAX_BEHAVIOURAL_FUNCTIONS
-from ._topology import Topology
+from ._topology import Topology, refuse
 from ._values import Values
 
 
@@ -31,9 +31,7 @@ class Currents(NamedTuple):
     fet: Coefficients
     terminals_x: Any  # [3 fet, state]: gate, source, drain against bulk, mirrored for p devices
     terminals_u: Any  # [3 fet, input]
-    by_conductance: (
-        Any  # [entry, 3 fet]: what each conductance adds to the entries of the Jacobian that can differ from 0
-    )
+    by_conductance: Any  # [entry, 3 fet]: what conductances add to the entries of the Jacobian in `touching`
     fet_out: Any  # [row, fet]
     linear_x: Any  # [row, state]: resistors and G elements
     linear_u: Any  # [row, input]: the same, and current sources
@@ -93,6 +91,17 @@ def structure(topology: Topology, values: Values) -> Structure:
         inverse = jnp.linalg.inv(jnp.eye(n) - matrix)
         s_all, p_all = inverse @ s, inverse @ p
     return Structure(s_all, p_all, _capacitance(topology, values))
+
+
+def check_amplifiers(topology: Topology, values: Values) -> None:
+    """Refuse E elements that feed each other with a gain of one: then any voltage solves them.
+
+    **Raises** `NetlistError`.
+    """
+    if topology.gains and not np.all(np.isfinite(np.asarray(structure(topology, values).s))):
+        names = ", ".join(element.name.upper() for element in topology.gains)
+        raise refuse(topology.gains[0], f"the voltages of {names} feed each other with a gain of one, so they are not "
+                     "determined.", "Change a gain.")  # fmt: skip
 
 
 def _capacitance(topology: Topology, values: Values) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs, extended, structure
+from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, structure
 from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
@@ -84,7 +84,7 @@ def transient(
     check_masses(circuit)
     inputs = build_inputs(circuit.topology, circuit.numbers(), tran.step, stop)
     x0 = initial_state(circuit, tran, stop)
-    control = Control(tolerance, ABSOLUTE_SHARE * tolerance, tran.max_step or np.inf)
+    control = Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(circuit, tran, stop))
     rows, state = _march(circuit, tableau, inputs, control, x0, max_steps, timeout, progress)
     waves = _waves(circuit, tableau, inputs, x0, rows, int(state.rejected), tran.start, grid)
     if int(state.status) != DONE:
@@ -102,6 +102,11 @@ def _analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
     if not (math.isfinite(stop) and stop > tran.start):
         raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
     return tran, stop
+
+
+def _longest_step(circuit: Circuit, tran: Tran, stop: float) -> float:
+    """That of the deck; else none, but for formulas in time, which have no edges: there it is ngspice's."""
+    return tran.max_step or (min(tran.step, stop / 50) if moving_formulas(circuit.topology) else np.inf)
 
 
 def _grid(save_at: Any, stop: float) -> np.ndarray:
@@ -181,7 +186,7 @@ def _waves(
     n = len(circuit.topology.states)
     t0, h, y1 = rows[:, 0], rows[:, 1], rows[:, 2 : 2 + n]
     y0 = np.concatenate([x0[None], y1[:-1]])
-    bends = rows[:, 2 + n :].reshape(len(rows), -1, n)
+    bends = rows[:, 2 + n :].reshape(len(rows), len(tableau.dense), n)
     if grid is None:
         away = np.abs(bends).sum(axis=1).max(axis=1, initial=0.0) / 4
         counts = np.clip(np.ceil(np.sqrt(away / STRAIGHT)), 1, MOST_POINTS).astype(int)

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import InputError
 from ..netlist import Behavioural, Call, Evaluator, IndependentSource, Name, resolve_waveform, walk
 from ._system import expression_nodes, formula_value
 from ._topology import Topology, refuse
@@ -135,7 +136,9 @@ def _concrete(value: Any) -> float:
     try:
         return float(value)
     except (jax.errors.ConcretizationTypeError, TypeError):
-        raise ValueError("the time of an input edge is traced inside jit; give it as a number") from None
+        raise InputError(
+            "the time of an input edge is differentiated or traced, and edges are where steps end: give it as a number."
+        ) from None
 
 
 def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, stop: float) -> tuple[Any, Any, Any]:

@@ -103,9 +103,10 @@ def _current_differs(
     drain, gate, in_, bulk = device.nodes
     c = coefficients(card, instance, numbers.overrides["temp"], extended=True)
     for (g, s, d), base in itertools.product(_POINTS, (0.0, 0.3)):
-        volts = {"0": 0.0}
+        # Only differences count, so a grounded terminal may take part like any other.
+        volts: dict[str, float] = {}
         for node, value in ((bulk, 0.0), (in_, s), (drain, d), (gate, g)):
-            volts.setdefault(node, sign * value + (base if "0" not in device.nodes else 0.0))
+            volts.setdefault(node, sign * value + base)
         against = [sign * (volts[node] - volts[bulk]) for node in (gate, in_, drain)]
         ours = sign * float(np.asarray(drain_current(c, *against)))
 

@@ -237,7 +237,7 @@ class _Builder:
         }  # fmt: skip
         texts = [repr((k, v.tolist() if isinstance(v, np.ndarray) else v)) for k, v in parts.items()]
         texts += [repr(e.expression) for e in (*self.behavioural, *behavioural_inputs)]
-        texts += [getattr(e, "waveform", "") for e in inputs]
+        texts += [source.waveform for source in smooth]
         key = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         return Topology(
             fets=tuple(self.fets), capacitors=tuple(self.capacitors), resistors=tuple(self.resistors),

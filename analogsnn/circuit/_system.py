@@ -98,7 +98,10 @@ def check_amplifiers(topology: Topology, values: Values) -> None:
 
     **Raises** `NetlistError`.
     """
-    if topology.gains and not np.all(np.isfinite(np.asarray(structure(topology, values).s))):
+    if not topology.gains:
+        return
+    parts = structure(topology, values)
+    if not all(np.all(np.isfinite(np.asarray(matrix))) for matrix in (parts.s, parts.p)):
         names = ", ".join(element.name.upper() for element in topology.gains)
         raise refuse(topology.gains[0], f"the voltages of {names} feed each other with a gain of one, so they are not "
                      "determined.", "Change a gain.")  # fmt: skip

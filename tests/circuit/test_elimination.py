@@ -82,8 +82,6 @@ def test_what_is_a_state(circuit):
     names = [e.name for e in circuit.topology.observed]
     assert set(names) == {"ho", "bo", "bp"}
     assert names.index("bp") < names.index("bo")  # it reads it
-        "bo"
-    )
 
 
 def test_operating_point(netlist, circuit):

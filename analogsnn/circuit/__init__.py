@@ -18,5 +18,6 @@ from ._system import structure as structure
 from ._system import system as system
 from ._system import total_current as total_current
 from ._topology import Topology as Topology
+from ._topology import refuse as refuse
 from ._values import Values as Values
 from ._values import extended as extended

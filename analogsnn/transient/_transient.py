@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, structure
+from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, refuse, structure
 from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
@@ -86,8 +86,8 @@ def transient(
     x0 = initial_state(circuit, tran, stop)
     control = Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(circuit, tran, stop))
     rows, state = _march(circuit, tableau, inputs, control, x0, max_steps, timeout, progress)
-    waves = _waves(circuit, tableau, inputs, x0, rows, int(state.rejected), tran.start, grid)
-    if int(state.status) != DONE:
+    waves = _waves(circuit, tableau, inputs, x0, rows, int(state.rejected), tran.start, grid) if len(rows) else None
+    if int(state.status) != DONE or waves is None:
         raise _unfinished(circuit, state, stop, waves, len(rows))
     return waves
 
@@ -135,7 +135,12 @@ def check_masses(circuit: Circuit) -> None:
     # Nodes that only capacitors between each other hold share one state too many.
     scale = 1 / np.sqrt(np.diag(rows))
     if len(rows) and np.linalg.cond(scale[:, None] * rows * scale) > 1e13:
-        raise InputError("the capacitances leave a group of nodes undetermined; give each node a capacitor to ground.")
+        free = np.abs(np.linalg.eigh(scale[:, None] * rows * scale)[1][:, 0]) > 0.1
+        names = ", ".join(f"'{name}'" for name, there in zip(topology.state_names, free, strict=True) if there)
+        raise InputError(
+            f"the nodes {names} have capacitance between each other only, so their common voltage is not a state. Add "
+            "a capacitor from one of them to ground."
+        )
 
 
 def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
@@ -146,9 +151,8 @@ def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
     if tran.uic:
         for element in circuit.topology.capacitors:
             if "ic" in element.parameters:
-                raise InputError(
-                    f"{element.name.upper()} has ic=, which our engine does not read; write .ic v(node)=…."
-                )
+                message = f"{element.name.upper()} has ic=, which our engine does not read."
+                raise refuse(element, message, f"Write .ic v({element.nodes[0]})=… instead.")
         _, target = held_states(circuit, held, base, circuit.values())
         return target
     guess = first_guess(circuit)
@@ -205,13 +209,13 @@ def _waves(
         bend = bends[step, k] + rest * bend
     x = (1 - rest) * y0[step] + rest * (y1[step] + (1 - rest) * bend)
     segment = np.clip(np.searchsorted(inputs.edges, t0, side="right") - 1, 0, len(inputs.edges) - 2)[step]
-    if grid is None and begin > 0:
-        keep = t >= begin
+    keep = t >= begin
+    if grid is None and keep.any():  # a run that stopped before the start of its output shows what there is
         t, x, segment = t[keep], x[keep], segment[keep]
     return waveforms(circuit, t, x, segment=segment, inputs=inputs, steps=len(rows), rejected=rejected)
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, steps: int) -> ConvergenceError:
+def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, steps: int) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])

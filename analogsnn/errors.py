@@ -7,6 +7,7 @@ traceback (exit status 2 for bad input, 1 for a network that does not fit, 3 for
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class AnalogSNNError(Exception):
@@ -30,7 +31,7 @@ class ConvergenceError(SimulationError):
     - `waves`: the `Waveforms` until there, or None.
     """
 
-    def __init__(self, message: str, *, time: float, node: str, waves: object = None):
+    def __init__(self, message: str, *, time: float, node: str, waves: Any = None):
         self.time, self.node, self.waves = time, node, waves
         super().__init__(message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import library
-from .errors import InputError
+from .errors import ConvergenceError, InputError
 from .measure import evaluate_measures, spike_times
 from .netlist import Dc, Netlist, Tran, read_netlist
 from .waveforms import Waveforms
@@ -57,7 +58,7 @@ def run_ngspice(netlist: Netlist, settings: Settings) -> Run:
 
 
 def run_jax(netlist: Netlist, settings: Settings) -> Run:
-    """The deck's first analysis in our own engine. What is compiled is compiled on a short run first."""
+    """The deck's first analysis in our own engine. What is compiled is compiled on the first steps of it."""
     from .circuit import Circuit
     from .transient import dc, operating_point, transient
 
@@ -66,21 +67,22 @@ def run_jax(netlist: Netlist, settings: Settings) -> Run:
     circuit = Circuit.from_netlist(netlist)
     analysis = netlist.analyses[0]
 
-    def solve(stop: float | None) -> Waveforms:
+    def solve(**budget: Any) -> Waveforms:
         if isinstance(analysis, Dc):
             return dc(circuit)
         if not isinstance(analysis, Tran):
             return operating_point(circuit)
         accuracy = settings.accuracy or "reference"
-        return transient(circuit, stop, accuracy=accuracy, rtol=settings.rtol, timeout=settings.timeout)
+        return transient(circuit, accuracy=accuracy, rtol=settings.rtol, timeout=settings.timeout, **budget)
 
     started = time.perf_counter()
     if isinstance(analysis, Tran):
-        solve(analysis.start + 1e-9 * (analysis.stop - analysis.start))
+        with contextlib.suppress(ConvergenceError):  # its steps are used up, or the whole run will say what is wrong
+            solve(max_steps=1)
     else:
         operating_point(circuit)
     compiled = time.perf_counter()
-    waves = solve(None)
+    waves = solve()
     return Run(waves, compiled - started, time.perf_counter() - compiled)
 
 

@@ -34,9 +34,9 @@ class Waveforms:
     - `variable`: `"time"`, the name of the swept source, or `"op"` for a single operating point.
     - `n_valid`: number of valid points, or None: all. **Points after them repeat the last valid one**, in time and in
       value, so that measures need not know: an interval of no length holds no crossing and no area.
-    - `shift`, `rates`: `[node, n]`, of differentiable runs only. Inside a spike the derivative of a voltage at a fixed time
-      is huge; `shift` is zero in value and its derivative is by how much the node's phase moves (s), `rates` is dv/dt
-      (V/s). `along` uses them; `time` and `voltages` are right as they are.
+    - `shift`, `rates`: `[node, n]`, of differentiable runs only. Inside a spike the derivative of a voltage at a fixed
+      time is huge; `shift` is zero in value and its derivative is by how much the node's phase moves (s), `rates` is
+      dv/dt (V/s). `along` uses them; `time` and `voltages` are right as they are.
     - `steps`, `rejected`: accepted and rejected steps of the solver, or None where it does not say.
 
     After `vmap` every array has a leading axis of lanes; the measures take one lane, `to_xarray` takes both.
@@ -71,7 +71,7 @@ class Waveforms:
         return self.voltages[..., _row(self.nodes, node, "node"), :]
 
     def along(self, node: str) -> tuple[Any, Any]:
-        """Times and voltages of `node`, each `[n]`, as points that move with its phase: in value `time` and `voltage(node)`.
+        """Times and voltages of `node`, each `[n]`, as points that move with its phase; in value the usual ones.
 
         Their derivatives describe the same waveform by points that stay small where it is steep, so that what is
         computed from both by straight lines (a crossing, a peak) has an exact derivative.

@@ -7,6 +7,7 @@ from ._inputs import at_time as at_time
 from ._inputs import build_inputs as build_inputs
 from ._inputs import dc_inputs as dc_inputs
 from ._inputs import input_values as input_values
+from ._inputs import moving_formulas as moving_formulas
 from ._inputs import segment as segment
 from ._precision import use_float64 as use_float64
 from ._system import Currents as Currents
@@ -22,6 +23,7 @@ from ._system import structure_without_gains as structure_without_gains
 from ._system import system as system
 from ._system import total_current as total_current
 from ._topology import Topology as Topology
+from ._topology import refuse as refuse
 from ._values import Values as Values
 from ._values import element_values as element_values
 from ._values import evaluator as evaluator

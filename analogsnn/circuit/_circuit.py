@@ -8,12 +8,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..errors import InputError
 from ..netlist import Evaluator, Name, Netlist, parameter_values, walk
+from ._card import check_cards
 from ._precision import use_float64
+from ._system import check_amplifiers
 from ._topology import Topology, build_topology, ekv_netlist
 from ._values import Values, element_values, evaluator, is_traced
 
@@ -22,9 +23,8 @@ class Circuit(eqx.Module):
     """A circuit that can be simulated and differentiated.
 
     `parameters` holds every independent number of the deck by its path, SI units, 64 bit: sizes, capacitors, source
-    values,
-    parameters of instances (`x1.w`), `param.NAME`, `temp` (°C). Numbers that follow from others by an expression are
-    computed from them; `replace` with the path of such a number cuts it loose.
+    values, parameters of instances (`x1.w`), `param.NAME`, `temp` (°C). Numbers that follow from others by an
+    expression are computed from them; `replace` with the path of such a number cuts it loose.
 
     ```python
     circuit = Circuit.from_netlist(read_netlist("spice/dpi_synapse.cir"))
@@ -42,7 +42,8 @@ class Circuit(eqx.Module):
         """The circuit of a netlist.
 
         **Raises** `NetlistErrors` with every element that the engine has no equations for, nodes that float, and
-        loops of voltage sources; `NetlistError` for sizes that are not positive and cards that lack a value.
+        loops of voltage sources; `NetlistError` for sizes that are not positive, cards that lack a value or whose
+        body is another than the engine's, and E elements that feed each other without end.
         """
         use_float64()
         flat = ekv_netlist(netlist)
@@ -50,7 +51,8 @@ class Circuit(eqx.Module):
         free = _independent(flat)
         values = {path: value for path, value in parameter_values(flat).items() if path in free}
         circuit = cls({path: np.float64(value) for path, value in values.items()}, flat, topology)
-        circuit.values()
+        check_amplifiers(topology, circuit.values())
+        check_cards(netlist, flat)
         return circuit
 
     def __getitem__(self, path: str) -> Any:
@@ -70,9 +72,9 @@ class Circuit(eqx.Module):
         return numbers.binding(scope.bindings[name])
 
     def replace(self, values: Mapping[str, Any]) -> Circuit:
-        """The circuit with other values, by path: numbers or arrays, traced or not.
+        """The circuit with other values, by path: numbers, traced or not.
 
-        **Raises** `InputError` with near names for a path that does not exist.
+        **Raises** `InputError` with near names for a path that does not exist, and for what is no finite number.
         """
         new = {self._known(path): value for path, value in values.items()}
         new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
@@ -119,12 +121,14 @@ class Circuit(eqx.Module):
 
 
 def _number(path: str, value: Any) -> Any:
-    array = np.asarray(value) if not hasattr(value, "aval") else value
+    array = np.asarray(value)
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise InputError(f"'{path}' is given {value!r}, which is no number.")
-    if not hasattr(value, "aval") and not np.all(np.isfinite(array)):
-        raise InputError(f"'{path}' is given {value!r}; parameters are finite.")
-    return jnp.asarray(array, dtype=float)
+        raise InputError(f"'{path}' is given {value!r}, which is no real number.")
+    if array.ndim:
+        raise InputError(f"'{path}' is given an array of shape {array.shape}; a parameter is one number.")
+    if not np.isfinite(array):
+        raise InputError(f"'{path}' is given {float(array):g}; parameters are finite.")
+    return np.float64(array)
 
 
 def _independent(netlist: Netlist) -> set[str]:

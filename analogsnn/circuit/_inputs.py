@@ -1,15 +1,18 @@
 """The values of the sources over time.
 
 Straight-line waveforms (constants, pulses, piecewise-linear ones) become a table: between two edges every one of them
-is
-value + slope · (t - edge). Smooth ones (sin, exp, am, sffm) are computed as they are. The edges of all of them are step
-boundaries: a solver that does not know them jumps over a short pulse and reports success.
+is value + slope · (t - edge). Smooth ones (sin, exp, am, sffm) are computed as they are. The edges of all of them are
+step boundaries: a solver that does not know them jumps over a short pulse and reports success.
+
+Sources enter the equation with their slope, so none may jump: where a waveform has two values at one time, it gets from
+one to the other within `JUMP`, as ngspice does within one short step.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import InputError
-from ..netlist import Behavioural, Evaluator, IndependentSource, resolve_waveform
+from ..netlist import Behavioural, Call, Evaluator, IndependentSource, Name, resolve_waveform, walk
 from ._system import expression_nodes, formula_value
 from ._topology import Topology, refuse
 from ._values import is_traced, stack
@@ -29,12 +32,15 @@ SMOOTH_FIELDS = {
     "sffm": ("vo", "va", "fc", "mdi", "fs", "phasec", "phasem"),
 }
 MAX_EDGES = 4_000_000
+JUMP = 1e-12  # s
+# The table is padded to at least so many edges, and to a power of two, so that few lengths of it are ever compiled for.
+LEAST_EDGES = 16
 
 
 class Inputs(NamedTuple):
     """The sources of one run.
 
-    - `edges [k + 1]`: times in s, from the start to the end of the run.
+    - `edges [k + 1]`: times in s, from the start to the end of the run; the end is repeated as padding.
     - `value [k, linear input]`, `slope [k, linear input]`: straight lines from each edge to the next.
     - `smooth`: for each smooth source, the numbers of its waveform.
     """
@@ -69,14 +75,16 @@ def _waveform_start(source: IndependentSource, given: Mapping[str, Any], step: f
     if source.waveform in ("pulse", "pwl"):
         times, values, _ = _corners(source, given, step, stop)
         return _line(times, values, 0.0)[0]
-    return smooth_value(source.waveform, [getattr(wave, name) for name in SMOOTH_FIELDS[source.waveform]], 0.0)
+    return smooth_value(source.waveform, [getattr(wave, name) for name in SMOOTH_FIELDS[source.waveform]], 0.0, 0.0)
 
 
 def build_inputs(topology: Topology, numbers: Evaluator, step: float, stop: float) -> Inputs:
     """The table of a transient run from 0 to `stop` s; `step` is the print step, which absent rise times take.
 
-    **Raises** `NetlistError` for a waveform with more than four million edges.
+    **Raises** `NetlistError` for a waveform with more than four million edges, a pwl whose times do not ascend or whose
+    repetition does not begin at one of its points, and a B-source of voltage that jumps.
     """
+    refuse_jumps(topology)
     linear = topology.inputs[: topology.linear_inputs]
     smooth = topology.inputs[topology.linear_inputs : topology.linear_inputs + topology.smooth_inputs]
     lines, times = [], [np.array([0.0, stop])]
@@ -105,6 +113,8 @@ def build_inputs(topology: Topology, numbers: Evaluator, step: float, stop: floa
     edges[-1] = stop
     if len(edges) > MAX_EDGES:
         raise refuse(linear[0], f"the sources have {len(edges)} edges; {MAX_EDGES} are allowed.", "Shorten the run.")
+    length = max(LEAST_EDGES, 2 ** math.ceil(math.log2(len(edges))))
+    edges = np.concatenate([edges, np.full(length - len(edges), stop)])
     middle = 0.5 * (edges[:-1] + edges[1:])
     values, slopes = [], []
     for corner_times, corner_values in lines:
@@ -149,6 +159,11 @@ def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, s
         if min(tr, tf, pw, per) < 0:
             raise refuse(source, f"{source.name.upper()}: a pulse's rise, fall, width and period are not negative.")
         count = max(1, math.ceil((stop - td) / per)) if per > 0 and stop > td else 1
+        often = _concrete(wave.np)
+        if often > 0:  # ngspice cuts a fraction of a pulse too; nobody means one
+            if often != round(often):
+                raise refuse(source, f"{source.name.upper()} has {often:g} pulses.", "Give a whole number, or none.")
+            count = min(count, round(often))
         if 4 * count > MAX_EDGES:
             raise refuse(source, f"{source.name.upper()} has {4.0 * count:.3g} edges until {stop:g} s; {MAX_EDGES} are "
                          "allowed.", "Lengthen its period or shorten the run.")  # fmt: skip
@@ -164,10 +179,17 @@ def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, s
     else:
         points = [wave.td + t for t in wave.times]
         levels = list(wave.values)
+        concrete = [_concrete(t) for t in wave.times]
+        if any(b < a for a, b in pairwise(concrete)):
+            raise refuse(source, f"the times of {source.name.upper()}'s pwl do not ascend.", "Sort its points.")
         if wave.repeat is not None:
-            period = _concrete(wave.times[-1]) - _concrete(wave.repeat)
-            first = next(i for i, t in enumerate(wave.times) if _concrete(t) >= _concrete(wave.repeat))
-            turns = math.ceil((stop - _concrete(points[-1])) / period) if period > 0 else 0
+            repeat = _concrete(wave.repeat)
+            if repeat not in concrete[:-1]:
+                raise refuse(source, f"{source.name.upper()} repeats from r={repeat:g} s, which is none of its points.",
+                             "Give the time of one of its points but the last.")  # fmt: skip
+            first = concrete.index(repeat)
+            period = concrete[-1] - repeat
+            turns = max(0, math.ceil((stop - _concrete(points[-1])) / period))
             if turns * (len(wave.times) - first) > MAX_EDGES:
                 raise refuse(source, f"{source.name.upper()} repeats {turns} times until {stop:g} s; its edges pass "
                              f"{MAX_EDGES}.", "Lengthen it or shorten the run.")  # fmt: skip
@@ -177,12 +199,25 @@ def _corners(source: IndependentSource, given: Mapping[str, Any], step: float, s
                 levels += wave.values[first:]
         times, values = stack(points), stack(levels)
     plain = _plain(times)
+    times = times + _spread(plain)
+    plain = plain + _spread(plain)
     return times, values, plain[(plain >= 0) & (plain <= stop)]
 
 
 def _library(*arrays: Any) -> Any:
     """JAX where one of the arrays is traced, else NumPy: what is known stays known under jit."""
     return jnp if any(is_traced(array) for array in arrays) else np
+
+
+def _spread(times: np.ndarray) -> np.ndarray:
+    """What to add to corner times so that none of them coincide: each jump becomes a slope of `JUMP`, or of half the
+    time to the next corner where that is less."""
+    late = np.zeros_like(times)
+    for i in np.flatnonzero(np.diff(times) <= 0) + 1:
+        later = times[i + 1 :][times[i + 1 :] > times[i]]
+        room = 0.5 * (later[0] - times[i]) if len(later) else JUMP
+        late[i] = late[i - 1] + 0.5 * (min(JUMP, room) - late[i - 1])
+    return late
 
 
 def _cut(shape: list[tuple[Any, Any]], at: list[float], period: Any, limit: float) -> list[tuple[Any, Any]]:
@@ -208,22 +243,29 @@ def _line(times: Any, values: Any, t: Any) -> tuple[Any, Any]:
     return start + slope * (t - anchor), slope
 
 
-def smooth_value(kind: str, numbers: Any, t: Any) -> Any:
-    """Value at time t of a smooth waveform, its numbers in the order of `SMOOTH_FIELDS`; as ngspice means it."""
+def smooth_value(kind: str, numbers: Any, t: Any, inside: Any) -> Any:
+    """Value at time t of a smooth waveform, its numbers in the order of `SMOOTH_FIELDS`; as ngspice means it.
+
+    `inside` is a time between the same two edges as t: at an edge itself it says on which side the slope is wanted.
+    """
     turn = 2 * math.pi
+
+    def since(begin: Any) -> Any:
+        return jnp.where(inside > begin, t - begin, 0.0)
+
     if kind == "sin":
         vo, va, freq, td, theta, phase = numbers
-        late = jnp.maximum(t - td, 0.0)
+        late = since(td)
         return vo + va * jnp.sin(turn * freq * late + jnp.radians(phase)) * jnp.exp(-late * theta)
     if kind == "exp":
         v1, v2, td1, tau1, td2, tau2 = numbers
-        rise, fall = jnp.maximum(t - td1, 0.0), jnp.maximum(t - td2, 0.0)
+        rise, fall = since(td1), since(td2)
         return v1 + (v2 - v1) * (jnp.exp(-fall / tau2) - jnp.exp(-rise / tau1))
     if kind == "am":
         va, vo, mf, fc, td, phase = numbers
-        late, phase = t - td, jnp.radians(phase)
+        late, phase = since(td), jnp.radians(phase)
         value = va * (vo + jnp.sin(turn * mf * late + phase)) * jnp.sin(turn * fc * late + phase)
-        return jnp.where(late > 0, value, 0.0)
+        return jnp.where(inside > td, value, 0.0)
     vo, va, fc, mdi, fs, phasec, phasem = numbers
     slow = mdi * jnp.sin(turn * fs * t + jnp.radians(phasem))
     return vo + va * jnp.sin(turn * fc * t + jnp.radians(phasec) + slow)
@@ -258,9 +300,13 @@ def input_values(topology: Topology, base: Any, formula: Sequence[dict[str, Any]
 
 
 class Segment(NamedTuple):
-    """The sources between two edges: straight lines value + slope (t - edge), and the numbers of the smooth ones."""
+    """The sources between two edges: straight lines value + slope (t - edge), and the numbers of the smooth ones.
+
+    `middle`: between the two edges, to say on which side of its corners a smooth waveform is.
+    """
 
     edge: Any
+    middle: Any
     value: Any
     slope: Any
     smooth: tuple[Any, ...]
@@ -268,7 +314,54 @@ class Segment(NamedTuple):
 
 def segment(inputs: Inputs, k: Any) -> Segment:
     """The `k`-th segment of a table."""
-    return Segment(inputs.edges[k], inputs.value[k], inputs.slope[k], inputs.smooth)
+    middle = 0.5 * (inputs.edges[k] + inputs.edges[k + 1])
+    return Segment(inputs.edges[k], middle, inputs.value[k], inputs.slope[k], inputs.smooth)
+
+
+# Operations whose value jumps where their arguments pass a border.
+_JUMPING = frozenset(
+    {"==", "!=", "<", "<=", ">", ">=", "&&", "||", "!", "?:", "ternary_fcn", "sgn", "floor", "ceil", "nint", "u"}
+) | {"eq0", "ne0", "gt0", "lt0", "ge0", "le0"}
+
+
+def moving_formulas(topology: Topology) -> list[Behavioural]:
+    """The B-sources whose formula changes with time by itself: through `time`, or through a source with a waveform."""
+    tree = {topology.nodes[follow.node]: follow for follow in topology.follows}
+    moving = [not isinstance(e, Behavioural) and bool(e.waveform) for e in topology.inputs]
+
+    def moves(node: str) -> bool:
+        while node in tree:
+            follow = tree[node]
+            if follow.input >= 0 and moving[follow.input]:
+                return True
+            if follow.base == len(topology.nodes):
+                return False
+            node = topology.nodes[follow.base]
+        return False
+
+    found = []
+    for i, element in enumerate((*topology.inputs, *topology.behavioural)):
+        if not isinstance(element, Behavioural):
+            continue
+        timed = any(isinstance(part, Name) and part.name == "time" for part in walk(element.expression))
+        if timed or any(moves(node) for node in expression_nodes(element.expression)):
+            found.append(element)
+            if i < len(moving):
+                moving[i] = True
+    return found
+
+
+def refuse_jumps(topology: Topology) -> None:
+    """Refuse B-sources of voltage that jump in time: what a jump pushes through capacitances would be lost.
+
+    **Raises** `NetlistError`.
+    """
+    for element in moving_formulas(topology):
+        calls = {part.function for part in walk(element.expression) if isinstance(part, Call)}
+        if element.output == "v" and calls & _JUMPING:
+            raise refuse(element, f"{element.name.upper()} is a voltage that may jump ({min(calls & _JUMPING)}), and a "
+                         "jump has no slope to push charge through capacitances with.",
+                         "Use pulse or pwl, or a smooth function such as tanh; max, min and uramp do too.")  # fmt: skip
 
 
 def at_time(topology: Topology, line: Segment, t: Any, formula: Any, celsius: Any) -> tuple[Any, Any, Any]:
@@ -278,7 +371,9 @@ def at_time(topology: Topology, line: Segment, t: Any, formula: Any, celsius: An
     kinds = [s.waveform for s in topology.inputs[topology.linear_inputs :] if isinstance(s, IndependentSource)]
 
     def value(when: Any) -> Any:
-        smooth = [smooth_value(kind, numbers, when) for kind, numbers in zip(kinds, line.smooth, strict=True)]
+        smooth = [
+            smooth_value(kind, numbers, when, line.middle) for kind, numbers in zip(kinds, line.smooth, strict=True)
+        ]
         straight = line.value + line.slope * (when - line.edge)
         every = jnp.concatenate([straight, jnp.stack(smooth)]) if smooth else straight
         return input_values(topology, every, formula, when, celsius)

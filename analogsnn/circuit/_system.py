@@ -18,7 +18,7 @@ import numpy as np
 from ..devices import Coefficients, capacitances, coefficients, conductances, drain_current
 from ..netlist import Behavioural, Current, Expression, Name, Voltage, evaluate, walk
 from ._functions import JAX_BEHAVIOURAL_FUNCTIONS
-from ._topology import Topology
+from ._topology import Topology, refuse
 from ._values import Values, is_traced
 
 
@@ -119,6 +119,20 @@ def _solved(topology: Topology, matrix: Any) -> tuple[Any, Any]:
         return s, p
     inverse = _library(matrix).linalg.inv(np.eye(n) - matrix)
     return inverse @ s, inverse @ p
+
+
+def check_amplifiers(topology: Topology, values: Values) -> None:
+    """Refuse E elements that feed each other with a gain of one: then any voltage solves them.
+
+    **Raises** `NetlistError`.
+    """
+    if not topology.gains:
+        return
+    parts = structure(topology, values)
+    if not all(np.all(np.isfinite(np.asarray(matrix))) for matrix in (parts.s, parts.p)):
+        names = ", ".join(element.name.upper() for element in topology.gains)
+        raise refuse(topology.gains[0], f"the voltages of {names} feed each other with a gain of one, so they are not "
+                     "determined.", "Change a gain.")  # fmt: skip
 
 
 def _capacitance(topology: Topology, values: Values) -> Any:

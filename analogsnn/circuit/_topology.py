@@ -62,7 +62,7 @@ class Topology:
     - `follows`: the eliminated nodes, each after its base.
     - `branches`: voltage sources and E elements; `branch_nodes [branch, 2]`.
     - `kcl [state, node]`: the matrix R.
-    - `observed`: H and B elements whose node nothing loads: computed from the waveforms afterwards.
+    - `observed`: H and B elements whose node nothing loads: computed from the waveforms afterwards, in this order.
     """
 
     nodes: tuple[str, ...]
@@ -237,7 +237,7 @@ class _Builder:
         }  # fmt: skip
         texts = [repr((k, v.tolist() if isinstance(v, np.ndarray) else v)) for k, v in parts.items()]
         texts += [repr(e.expression) for e in (*self.behavioural, *behavioural_inputs)]
-        texts += [getattr(e, "waveform", "") for e in inputs]
+        texts += [source.waveform for source in smooth]
         key = hashlib.sha256("\n".join(texts).encode()).hexdigest()
         return Topology(
             fets=tuple(self.fets), capacitors=tuple(self.capacitors), resistors=tuple(self.resistors),
@@ -272,34 +272,48 @@ class _Builder:
             raise NetlistErrors(self.problems)
 
     def formula_nodes(self, loaded: set[str]) -> tuple[list[Behavioural], list[Controlled | Behavioural]]:
-        """Which nodes sources alone determine, which B-sources are therefore inputs, and what is only looked at."""
+        """Which B-sources are inputs, because sources alone determine their value, and what is only looked at."""
         known = {"0"}
         inputs: list[Behavioural] = []
         waiting = list(self.formulas)
         grown = True
         while grown:
             grown = False
-            for element in (*self.sources, *self.gains):
-                a, b = element.nodes
-                controls = element.controls if isinstance(element, Controlled) else ()
-                if (a in known) != (b in known) and all(c in known for c in controls):
-                    known |= {a, b}
+            for source in self.sources:
+                if (source.nodes[0] in known) != (source.nodes[1] in known):
+                    known |= {*source.nodes}
                     grown = True
             for element in list(waiting):
                 if not isinstance(element, Behavioural) or _reads_current(element):
                     continue
-                if element.nodes[1] in known and _read_nodes(element) <= known:
+                if (element.nodes[0] in known) != (element.nodes[1] in known) and _read_nodes(element) <= known:
                     inputs.append(element)
-                    known.add(element.nodes[0])
+                    known |= {*element.nodes}
                     waiting.remove(element)
                     grown = True
         for element in waiting:
             shown = element.nodes[0]
             if shown in loaded or element.nodes[1] != "0":
-                self.problem(element, f"{element.name.upper()} drives node '{shown}' by a formula of the circuit's own "
-                             "state, which our engine cannot do; it can compute such nodes only where nothing hangs on "
-                             "them.", "Use an E element, a B-source of current, or --engine ngspice.")  # fmt: skip
-        return inputs, waiting
+                self.problem(element, f"{element.name.upper()} drives node '{shown}' by a formula that reads more than "
+                             "the nodes of sources, which our engine cannot do; it can compute such nodes only where "
+                             "nothing hangs on them.",
+                             "Use an E element, a B-source of current, or --engine ngspice.")  # fmt: skip
+        return inputs, self.in_order(waiting)
+
+    def in_order(self, observed: list[Controlled | Behavioural]) -> list[Controlled | Behavioural]:
+        """What is only looked at, each after those that it reads."""
+        order: list[Controlled | Behavioural] = []
+        waiting = list(observed)
+        while waiting:
+            shown = {element.nodes[0] for element in waiting}
+            ready = [e for e in waiting if isinstance(e, Controlled) or not _read_nodes(e) & shown]
+            if not ready:
+                names = ", ".join(e.name.upper() for e in waiting)
+                self.problem(waiting[0], f"the formulas of {names} read each other in a circle.", "Break the circle.")
+                break
+            order += ready
+            waiting = [e for e in waiting if e not in ready]
+        return order
 
     def eliminate(
         self, nodes: tuple[str, ...], inputs: Sequence[Element]

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..devices import COMMON_KEYS, INSTANCE_KEYS, POLAR_KEYS
-from ..netlist import PARAMETER_FUNCTIONS, Behavioural, Element, Evaluator, Name, walk
+from ..devices import COMMON_KEYS, INSTANCE_KEYS, KELVIN, POLAR_KEYS
+from ..errors import InputError
+from ..netlist import PARAMETER_FUNCTIONS, Behavioural, Device, Element, Evaluator, Name, walk
 from ._functions import JAX_PARAMETER_FUNCTIONS
 from ._topology import Topology, refuse
 
@@ -61,7 +62,8 @@ def evaluator(overrides: Mapping[str, Any]) -> Evaluator:
 def element_values(topology: Topology, numbers: Evaluator) -> Values:
     """The numbers of all elements.
 
-    **Raises** `NetlistError` for a card that lacks a value, and for sizes and resistances that are not positive.
+    **Raises** `NetlistError` for a card that lacks a value or has one that cannot be, and for sizes, resistances and
+    multiples that are not positive; `InputError` for a temperature that is not above absolute zero.
     """
     card: dict[str, list[Any]] = {key: [] for key in (*POLAR_KEYS, *COMMON_KEYS)}
     instance: dict[str, list[Any]] = {key: [] for key in INSTANCE_KEYS}
@@ -75,6 +77,7 @@ def element_values(topology: Topology, numbers: Evaluator) -> Values:
                 raise refuse(fet, f"the card in {where} says '* model: ekv' and has no parameter '{name}'.",
                              f"Add .param {name}=… to the card; circuits/cards/ekv.lib explains it.")  # fmt: skip
             card[key].append(numbers.binding(binding))
+            check_card(fet, key, card[key][-1])
         for key in INSTANCE_KEYS:
             given = key in fet.parameters
             if not given and key != "m":
@@ -83,12 +86,17 @@ def element_values(topology: Topology, numbers: Evaluator) -> Values:
             value = numbers.parameter(fet, key) if given else 1.0
             if key in ("w", "l", "m"):
                 check_positive(fet, {"w": "W", "l": "L", "m": "m"}[key], value)
+            elif key == "dbt":
+                check_positive(fet, "1 + dbt", 1 + value)
             instance[key].append(value)
+    celsius = numbers.overrides["temp"]
+    if not is_traced(celsius) and not float(celsius) > -KELVIN:
+        raise InputError(f"the temperature is {float(celsius):g} °C; it must lie above absolute zero.")
     formulas = [*topology.behavioural, *(e for e in topology.inputs if isinstance(e, Behavioural))]
     return Values(
         card={key: stack(values) for key, values in card.items()},
         instance={key: stack(values) for key, values in instance.items()},
-        celsius=numbers.overrides["temp"],
+        celsius=celsius,
         capacitance=stack([_value(e, "c", numbers) * multiple(e, numbers) for e in topology.capacitors]),
         conductance=stack([multiple(e, numbers) / _resistance(e, numbers) for e in topology.resistors]),
         transconductance=stack([_value(e, "gain", numbers) * multiple(e, numbers) for e in topology.controlled]),
@@ -99,8 +107,15 @@ def element_values(topology: Topology, numbers: Evaluator) -> Values:
 
 
 def multiple(element: Element, numbers: Evaluator) -> Any:
-    """How many of an element stand in parallel."""
-    return numbers.parameter(element, "m") if "m" in element.parameters else 1.0
+    """How many of an element stand in parallel.
+
+    **Raises** `NetlistError` where that is not positive.
+    """
+    if "m" not in element.parameters:
+        return 1.0
+    value = numbers.parameter(element, "m")
+    check_positive(element, "m", value)
+    return value
 
 
 def check_positive(element: Element, name: str, value: Any) -> None:
@@ -110,6 +125,30 @@ def check_positive(element: Element, name: str, value: Any) -> None:
     """
     if not is_traced(value) and not float(value) > 0:
         raise refuse(element, f"{name} of {element.name.upper()} is {float(value):g}.", "It must be positive.")
+
+
+# Values of a card that divide, or stand under a root: not zero. Those that multiply a size: not negative.
+_POSITIVE_KEYS = ("kp", "ve", "ph", "ut", "eps")
+_NOT_NEGATIVE_KEYS = ("gm", "th", "dib", "cox", "cgo", "cjw")
+
+
+def check_card(fet: Device, key: str, value: Any) -> None:
+    """Refuse values of a card that no transistor has, where they are known.
+
+    **Raises** `NetlistError`.
+    """
+    if is_traced(value):
+        return
+    number = float(value)
+    wrong = (
+        "it must be positive" if key in _POSITIVE_KEYS and not number > 0
+        else "it must not be negative" if key in _NOT_NEGATIVE_KEYS and not number >= 0
+        else "a slope factor is at least 1" if key == "n" and not number >= 1
+        else ""
+    )  # fmt: skip
+    if wrong:
+        name = f"ekv_{key}{fet.definition.name[0] if key in POLAR_KEYS else ''}"
+        raise refuse(fet, f"the card of {fet.name.upper()} has {name}={number:g}; {wrong}.")
 
 
 def _value(element: Element, key: str, numbers: Evaluator) -> Any:
@@ -133,5 +172,5 @@ def _names(element: Behavioural, numbers: Evaluator) -> dict[str, Any]:
                 continue
             values[part.name] = numbers.expression(part, element.scope)
     if "m" in element.parameters:
-        values["m="] = numbers.parameter(element, "m")
+        values["m="] = multiple(element, numbers)
     return values

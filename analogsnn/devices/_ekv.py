@@ -99,14 +99,19 @@ def softplus(x: Any) -> Any:
 
 
 def _softplus_and_tail(x: Any) -> tuple[Any, Any]:
-    """ln(1 + eˣ) and e^-|x|."""
-    tail = jnp.exp(-jnp.abs(x))
+    """ln(1 + eˣ) and e^-|x|.
+
+    Zero counts as positive in every part: `abs` and `maximum` would each choose their own derivative there, and the sum
+    of the two be none.
+    """
+    positive = x >= 0
+    tail = jnp.exp(-jnp.where(positive, x, -x))
     z = tail / (2 + tail)
     w = z * z
     series: Any = _ATANH[0]
     for coefficient in _ATANH[1:]:
         series = series * w + coefficient
-    return jnp.maximum(x, 0.0) + 2 * z * series, tail
+    return jnp.where(positive, x, 0.0) + 2 * z * series, tail
 
 
 def _sigmoid(x: Any, tail: Any) -> Any:

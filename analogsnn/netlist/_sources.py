@@ -18,7 +18,7 @@ from ._fields import Field, split_fields
 from ._lines import Log, LogicalLine
 
 FIELDS = {
-    "pulse": ("v1", "v2", "td", "tr", "tf", "pw", "per", "phase"),
+    "pulse": ("v1", "v2", "td", "tr", "tf", "pw", "per", "np"),
     "sin": ("vo", "va", "freq", "td", "theta", "phase"),
     "exp": ("v1", "v2", "td1", "tau1", "td2", "tau2"),
     "am": ("va", "vo", "mf", "fc", "td", "phase"),
@@ -142,7 +142,7 @@ def _waveform(word: str, inside: list[Field], line: LogicalLine, log: Log, at: i
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """Trapezoids from `v1` to `v2`, first at `td`, repeated every `per`; times in s."""
+    """Trapezoids from `v1` to `v2`, first at `td`, repeated every `per`, `np` of them (0: no end); times in s."""
 
     v1: Any
     v2: Any
@@ -151,10 +151,13 @@ class Pulse:
     tf: Any
     pw: Any
     per: Any
+    np: Any = 0.0
 
     def at(self, t: float) -> float:
         """Value at time t [s]."""
         t -= self.td
+        if self.np > 0 and t > self.np * self.per:
+            return self.v1
         if t > self.per:
             t -= self.per * math.floor(t / self.per)
         if t <= 0 or t >= self.tr + self.pw + self.tf:
@@ -170,7 +173,8 @@ class Pulse:
         times: list[float] = []
         start = self.td
         period = self.per if self.per > 0 else math.inf
-        while start <= stop and len(times) < 4_000_000:
+        last = start + self.np * period if self.np > 0 else math.inf
+        while start <= stop and start < last * (1 - 1e-12) and len(times) < 4_000_000:
             up, top = start + self.tr, start + self.tr + self.pw
             times += [start, up, top, top + self.tf]
             start += period
@@ -330,7 +334,7 @@ def resolve_waveform(kind: str, values: Mapping[str, Any], step: float, stop: fl
     if kind == "pulse":
         return Pulse(
             values["v1"], values["v2"], plain("td"), given("tr", step), given("tf", step),
-            given("pw", stop), given("per", stop),
+            given("pw", stop), given("per", stop), plain("np"),
         )  # fmt: skip
     if kind == "sin":
         return Sine(values["vo"], values["va"], given("freq", 1 / stop), plain("td"), plain("theta"), plain("phase"))

@@ -1,7 +1,7 @@
 """Which states share a phase: a neuron and what locks to it, a synapse and the node that drives it.
 
-A block is an instance of the deepest subcircuit that holds a capacitor of its own (a neuron, a synapse; an inverter or a
-bias diode is part of what it hangs on). A node belongs to the block whose capacitance it carries most of.
+A block is an instance of the deepest subcircuit that holds a capacitor of its own (a neuron, a synapse; an inverter or
+a bias diode is part of what it hangs on). A node belongs to the block whose capacitance it carries most of.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from ._replay import Steps, replay
 from ._rosenbrock import interpolate, interpolated_slope
 from ._transport import Blocks, without_wiring
 
-# Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed number
-# of points in each.
+# Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
+# number of points in each.
 TRACED_STEPS, TRACED_POINTS = 16384, 8
 
 
@@ -108,7 +108,7 @@ def _with_phases(circuit: Circuit, plan: Plan, waves: Waveforms, shift: Any, slo
 
 
 def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) -> Waveforms:
-    """A run inside a program that JAX compiles or batches: room for a fixed number of steps, failures raised at run time."""
+    """A run inside a program that JAX compiles or batches: room for a fixed number of steps, failures raised late."""
     topology, values = frozen.topology, frozen.values()
     capacity = min(plan.max_steps, TRACED_STEPS) if plan.max_steps == 5_000_000 else plan.max_steps
     inputs = build_inputs(topology, frozen.numbers(), plan.tran.step, plan.stop)
@@ -126,8 +126,8 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) 
     state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP))
     rows = eqx.error_if(
         state.rows, state.status != DONE,
-        f"the run did not end within {capacity} steps, or its step shrank to nothing; give max_steps=…, or run without jit "
-        "to learn where.",
+        f"the run did not end within {capacity} steps, or its step shrank to nothing; give max_steps=…, or run "
+        "it without jit to learn where.",
     )  # fmt: skip
     n, last = len(topology.states), state.count - 1
     rows = rows[jnp.minimum(jnp.arange(capacity), last)]

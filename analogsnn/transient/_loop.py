@@ -76,7 +76,7 @@ def advance(
         step = rosenbrock_step(tableau, s.y, h, parts.mass, first, rate, partial(factor, topology.levels))
         scale = control.atol + control.rtol * jnp.maximum(jnp.abs(s.y), jnp.abs(step.y1))
         ratio = jnp.abs(step.error) / scale
-        error = jnp.sqrt(jnp.mean(ratio * ratio))
+        error = jnp.sqrt(jnp.sum(ratio * ratio) / max(n, 1))
         error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), 1e10)
         good = error <= 1.0
         power = 1.0 / tableau.order

@@ -52,6 +52,9 @@ def solve_point(
     kcl = jnp.asarray(topology.kcl)
     still = jnp.zeros_like(u)
 
+    def settled(move: Any) -> Any:
+        return jnp.all(jnp.abs(move) <= SETTLED)
+
     def newton(x: Any, conductance: Any, anchor: Any) -> tuple[Any, Any, Any]:
         """Iterate at one conductance: the state, whether it settled, and the last move."""
 
@@ -68,21 +71,21 @@ def solve_point(
 
         def moving(carry: tuple[Any, Any, Any]) -> Any:
             _, move, count = carry
-            return (count < ITERATIONS) & (jnp.max(jnp.abs(move)) > SETTLED)
+            return (count < ITERATIONS) & ~settled(move)
 
         x, move, _ = jax.lax.while_loop(moving, body, (x, jnp.full_like(x, 1.0), 0))
-        return x, jnp.max(jnp.abs(move)) <= SETTLED, move
+        return x, settled(move), move
 
     def stage(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         x, exponent, ratio, _, _, count = carry
         conductance = jnp.where(exponent <= np.log10(LAST_CONDUCTANCE), 0.0, 10.0**exponent)
-        new, settled, move = newton(x, conductance, guess)
-        settled &= jnp.all(jnp.isfinite(new))
+        new, found, move = newton(x, conductance, guess)
+        found &= jnp.all(jnp.isfinite(new))
         last = conductance == 0.0
         # A stage that does not settle is taken again from nearer to the one before.
         return (
-            jnp.where(settled, new, x), jnp.where(settled, exponent - ratio, exponent + 0.5 * ratio),
-            jnp.where(settled, jnp.minimum(ratio * 1.5, 3.0), 0.5 * ratio), settled & last, move, count + 1,
+            jnp.where(found, new, x), jnp.where(found, exponent - ratio, exponent + 0.5 * ratio),
+            jnp.where(found, jnp.minimum(ratio * 1.5, 3.0), 0.5 * ratio), found & last, move, count + 1,
         )  # fmt: skip
 
     def working(carry: tuple[Any, ...]) -> Any:
@@ -116,6 +119,8 @@ def operating_state(
     """
     topology, values = circuit.topology, circuit.values() if values is None else values
     clamped, target = held_states(circuit, held, base, values)
+    if not topology.states:  # sources hold every node
+        return target
     x, done, worst = solve_point(topology, extended(values), values, base, clamped, target, guess)
     if release and bool(done):
         x, done, worst = solve_point(topology, extended(values), values, base, np.zeros_like(clamped), target, x)
@@ -152,9 +157,9 @@ def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Value
 
 
 def with_derivative(circuit: Circuit, x: Any, base: Any, held: dict[str, Any]) -> Any:
-    """The operating state `x` (numbers) with its derivative by the circuit's parameters, by the implicit function theorem.
+    """The operating state `x` (numbers) with its derivative by the circuit's parameters.
 
-    One Newton step from a solution: nothing in value.
+    By the implicit function theorem: one Newton step from a solution, nothing in value.
     """
     topology, values = circuit.topology, circuit.values()
     clamped, target = held_states(circuit, held, base, values)

@@ -54,7 +54,7 @@ class Points(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states y at the end and the interpolant's vectors."""
+    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors."""
 
     inputs: Inputs
     x0: Any
@@ -101,7 +101,9 @@ def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) 
         theta = np.clip((t - t0[step]) / h[step], 0.0, 1.0)
         return Points(t, step, theta, step_segments(inputs, t0)[step])
     m = len(plan.kept)
-    bend = np.abs(rows[:, 2 + m :].reshape(len(rows), -1, m)).sum(axis=1).max(axis=1, initial=0.0) / 4
+    bend = (
+        np.abs(rows[:, 2 + m :].reshape(len(rows), len(plan.tableau.dense), m)).sum(axis=1).max(axis=1, initial=0.0) / 4
+    )
     counts = np.clip(np.ceil(np.sqrt(bend / STRAIGHT)), 1, MOST_POINTS).astype(int)
     step = np.repeat(np.arange(len(rows)), counts)
     theta = (np.arange(len(step)) - np.repeat(np.cumsum(counts) - counts, counts) + 1) / counts[step]
@@ -109,6 +111,7 @@ def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) 
     ends = np.append(t0[1:], t0[-1] + h[-1])
     t = np.where(theta == 1.0, ends[step], t0[step] + theta * h[step])
     late = t >= plan.tran.start
+    late |= not late.any()  # a run that stopped before the start of its output shows what there is
     return Points(t[late], step[late], theta[late], step_segments(inputs, t0)[step[late]])
 
 

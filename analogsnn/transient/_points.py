@@ -16,7 +16,6 @@ from ..circuit import (
     Values,
     at_time,
     currents,
-    expression_nodes,
     extended,
     formula_value,
     input_values,
@@ -26,6 +25,7 @@ from ..circuit import (
     total_current,
 )
 from ..circuit import segment as input_segment
+from ..errors import SimulationError
 from ..netlist import Behavioural, Controlled, Name, walk
 from ..waveforms import Waveforms
 from ._plan import Kept
@@ -97,6 +97,13 @@ def waveforms(
     shown = {node: v[k] for k, node in enumerate(topology.nodes)}
     through = {element.name: i[k] for k, element in enumerate(topology.branches)}
     for element, value in _observed(circuit, shown, through, t):
+        if not is_traced(value) and not np.all(np.isfinite(value)):
+            bad = np.flatnonzero(~np.isfinite(value))
+            at = f"at {variable} = {t[bad[0]]:.6g}" if variable != "op" else "at the operating point"
+            raise SimulationError(
+                f"{element.name.upper()} has no finite value {at}, so node '{element.nodes[0]}' has none: look for a "
+                "root, logarithm or quotient outside its range."
+            )
         shown[element.nodes[0]] = value
     return Waveforms(
         time=t, voltages=_rows(library, shown, count), nodes=tuple(shown), currents=_rows(library, through, count),
@@ -132,25 +139,15 @@ def _rows(library: Any, rows: dict[str, Any], count: int) -> Any:
 
 
 def _observed(circuit: Circuit, shown: dict[str, Any], through: dict[str, Any], t: np.ndarray) -> Any:
-    """Values of the elements that only look at the circuit, each after those that it reads."""
+    """Values of the elements that only look at the circuit; `shown` grows with them."""
     numbers = circuit.numbers()
-    waiting = list(circuit.topology.observed)
-    while waiting:
-        ready = [e for e in waiting if all(n in shown or n == "0" for n in _reads(e))]
-        if not ready:
-            raise AssertionError("elements that look at each other in a circle")  # the topology refuses them
-        for element in ready:
-            waiting.remove(element)
-            if isinstance(element, Controlled):
-                yield element, numbers.parameter(element, "gain") * through[element.controls[0]]
-                continue
-            names = {n: numbers.expression(leaf, element.scope) for n, leaf in _names(element).items()}
-            value = formula_value(element, shown, names, t, circuit["temp"], through)
-            yield element, jnp.broadcast_to(value, t.shape)
-
-
-def _reads(element: Behavioural | Controlled) -> list[str]:
-    return expression_nodes(element.expression) if isinstance(element, Behavioural) else []
+    for element in circuit.topology.observed:
+        if isinstance(element, Controlled):
+            yield element, numbers.parameter(element, "gain") * through[element.controls[0]]
+            continue
+        names = {n: numbers.expression(leaf, element.scope) for n, leaf in _names(element).items()}
+        value = formula_value(element, shown, names, t, circuit["temp"], through)
+        yield element, jnp.broadcast_to(value, t.shape)
 
 
 def _names(element: Behavioural) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The steps of a finished run, taken again with derivatives.
 
-The run itself is never differentiated: its step lengths are numbers. Every step is then repeated from its stored length by
-the transported step, in pieces of which only the beginnings are kept, so that reverse mode recomputes and does not store.
+The run itself is never differentiated: its step lengths are numbers. Every step is then repeated with its stored length
+by the transported step, in pieces of which only the beginnings are kept, so that reverse mode recomputes and does not
+store.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PIECE = 256  # steps
 
 
 class Steps(NamedTuple):
-    """A frozen sequence of steps: starts and lengths in s, and the segment of the inputs that each lies in, `[step]`."""
+    """A frozen sequence of steps, `[step]`: starts and lengths in s, and the inputs' segment that each lies in."""
 
     t: Any
     h: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,8 @@ def dc(circuit: Circuit | Netlist) -> Waveforms:
     if analysis is None:
         raise InputError(f"{circuit.netlist.file} has no .dc; add one such as .dc vin 0 1.8 0.01.")
     inner, *outer = analysis.sweeps
-    axis, pieces = _values(inner), []
-    for outside in _values(outer[0]) if outer else (None,):
-        begun = circuit if outside is None else circuit.replace({_path(circuit, outer[0].source): outside})
-        pieces.append(_along(begun, inner, axis))
+    axis = _values(inner)
+    pieces = [_along(circuit, inner, axis, setting) for setting in _settings(outer)]
     if len(pieces) == 1:
         return pieces[0]
     first = pieces[0]
@@ -55,16 +54,27 @@ def dc(circuit: Circuit | Netlist) -> Waveforms:
     )  # fmt: skip
 
 
+def _settings(outer: Sequence[Sweep]) -> list[dict[str, float]]:
+    """What the outer sweep sets, source → value, one after the other."""
+    return [{outer[0].source: float(value)} for value in _values(outer[0])] if outer else [{}]
+
+
 def _first(circuit: Circuit, base: Any) -> Any:
     near = {node: float(value) for node, value in circuit.netlist.nodeset.items()}
     return operating_state(circuit, base, near, first_guess(circuit), release=bool(near))
 
 
-def _path(circuit: Circuit, source: str) -> str:
-    if source == "temp":
-        return "temp"
-    element = circuit.netlist.element(source)
-    return f"{source}.r" if element.letter == "r" else f"{source}.dc"
+def _set(circuit: Circuit, settings: Mapping[str, float]) -> tuple[Circuit, np.ndarray]:
+    """The circuit with swept quantities set (source, resistor or `temp` → value), and the values of its sources."""
+    index = {element.name: i for i, element in enumerate(circuit.topology.inputs)}
+    paths = {name if name == "temp" else f"{name}.r": v for name, v in settings.items() if name not in index}
+    if paths:
+        circuit = circuit.replace(paths)
+    base = np.array(dc_values(circuit), dtype=float)
+    for name, value in settings.items():
+        if name in index:
+            base[index[name]] = value
+    return circuit, base
 
 
 def _values(sweep: Sweep) -> np.ndarray:
@@ -72,27 +82,30 @@ def _values(sweep: Sweep) -> np.ndarray:
     return sweep.start + sweep.step * np.arange(count)
 
 
-def _along(circuit: Circuit, sweep: Sweep, axis: np.ndarray) -> Waveforms:
-    path = _path(circuit, sweep.source)
-    source = next((i for i, e in enumerate(circuit.topology.inputs) if e.name == sweep.source), None)
-    states, bases = [], []
-    nominal, values = np.asarray(dc_values(circuit), dtype=float), circuit.values()
+def _along(circuit: Circuit, sweep: Sweep, axis: np.ndarray, outer: Mapping[str, float]) -> Waveforms:
+    """Operating points along one sweep, with `outer` set."""
+    is_source = any(element.name == sweep.source for element in circuit.topology.inputs)
+    circuit, base = _set(circuit, outer)
+    values = circuit.values()
+    circuits, states, bases = [], [], []
     x: Any = None
     for value in axis:
-        here, base = circuit, nominal.copy()
-        if source is None:
-            here = circuit.replace({path: value})
-            base, values = dc_values(here), here.values()
+        here = circuit
+        if is_source:
+            base = base.copy()
+            base[[e.name for e in circuit.topology.inputs].index(sweep.source)] = value
         else:
-            base[source] = value
+            here, base = _set(circuit, {**outer, sweep.source: float(value)})
+            values = here.values()
         x = _first(here, base) if x is None else operating_state(here, base, {}, x, values=values)
+        circuits.append(here)
         states.append(np.asarray(x))
-        bases.append(np.asarray(base))
-    if source is not None:
+        bases.append(base)
+    if is_source:
         return waveforms(circuit, axis, np.array(states), inputs=np.array(bases), variable=sweep.source)
     points = [
-        waveforms(circuit.replace({path: v}), np.array([v]), s[None], inputs=b[None], variable=sweep.source)
-        for v, s, b in zip(axis, states, bases, strict=True)
+        waveforms(c, np.array([v]), s[None], inputs=b[None], variable=sweep.source)
+        for c, v, s, b in zip(circuits, axis, states, bases, strict=True)
     ]
     return Waveforms(
         time=axis, voltages=np.concatenate([p.voltages for p in points], axis=1),

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs, extended, structure
+from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, refuse, structure
 from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
@@ -59,8 +59,8 @@ def transient(
       points between them as straight lines need.
     - `save`: nodes to keep; by default all, and the currents of voltage sources. Long runs that are differentiated fit
       into memory when only what is looked at is kept.
-    - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say so
-      (`default_blocks`).
+    - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say
+      so (`default_blocks`).
     - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
     - `progress`: called with the time reached (s).
 
@@ -84,17 +84,19 @@ def transient(
     tolerance = tolerance if rtol is None else rtol
     if not 0 < tolerance < 1:
         raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
+    frozen = circuit.frozen()
     plan = Plan(
-        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, tran.max_step or np.inf),
+        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(frozen, tran, stop)),
         None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
     )  # fmt: skip
-    frozen = circuit.frozen()
     if frozen.is_traced:
         return run_in_graph(circuit, frozen, plan, chosen_blocks(circuit, blocks))
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = initial_state(frozen, tran, stop)
     rows, state = _march(frozen, plan, inputs, x0, timeout, progress)
+    if not len(rows):
+        raise _unfinished(frozen, state, stop, None, 0)
     run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
     if int(state.status) != DONE:
         raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
@@ -113,6 +115,11 @@ def _analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
     if not (math.isfinite(stop) and stop > tran.start):
         raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
     return tran, stop
+
+
+def _longest_step(circuit: Circuit, tran: Tran, stop: float) -> float:
+    """That of the deck; else none, but for formulas in time, which have no edges: there it is ngspice's."""
+    return tran.max_step or (min(tran.step, stop / 50) if moving_formulas(circuit.topology) else np.inf)
 
 
 def _grid(save_at: Any, stop: float) -> np.ndarray:
@@ -141,7 +148,12 @@ def check_masses(circuit: Circuit) -> None:
     # Nodes that only capacitors between each other hold share one state too many.
     scale = 1 / np.sqrt(np.diag(rows))
     if len(rows) and np.linalg.cond(scale[:, None] * rows * scale) > 1e13:
-        raise InputError("the capacitances leave a group of nodes undetermined; give each node a capacitor to ground.")
+        free = np.abs(np.linalg.eigh(scale[:, None] * rows * scale)[1][:, 0]) > 0.1
+        names = ", ".join(f"'{name}'" for name, there in zip(topology.state_names, free, strict=True) if there)
+        raise InputError(
+            f"the nodes {names} have capacitance between each other only, so their common voltage is not a state. Add "
+            "a capacitor from one of them to ground."
+        )
 
 
 def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
@@ -152,9 +164,8 @@ def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
     if tran.uic:
         for element in circuit.topology.capacitors:
             if "ic" in element.parameters:
-                raise InputError(
-                    f"{element.name.upper()} has ic=, which our engine does not read; write .ic v(node)=…."
-                )
+                message = f"{element.name.upper()} has ic=, which our engine does not read."
+                raise refuse(element, message, f"Write .ic v({element.nodes[0]})=… instead.")
         _, target = held_states(circuit, held, base, circuit.values())
         return target
     guess = first_guess(circuit)
@@ -188,7 +199,7 @@ def _march(
             return np.concatenate(pieces), state
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms, steps: int) -> ConvergenceError:
+def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, steps: int) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])

@@ -1,15 +1,15 @@
 """The step of a Rosenbrock method with a derivative that stays right through spikes: block phase transport.
 
-Differentiating an adaptive solver gives, at a fixed time inside a spike, tangents δy ≈ f τ that are huge and must cancel
-afterwards; the solver controls the error of y, not of that cancellation. So the part of δy that is a shift in time is
-carried analytically. For a constant diagonal matrix T = diag(τ_b), one phase τ a block of states, write δy = η + T f.
-Then, with J = ∂f/∂y,
+Differentiating an adaptive solver gives, at a fixed time inside a spike, tangents δy ≈ f τ that are huge and must
+cancel afterwards; the solver controls the error of y, not of that cancellation. So the part of δy that is a shift in
+time is carried analytically. For a constant diagonal matrix T = diag(τ_b), one phase τ a block of states, write
+δy = η + T f. Then, with J = ∂f/∂y,
 
     dη/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
-so that η is the tangent of the same step applied to the field f + φ, φ = (J T - T J) f - T ∂f/∂t, whose value is zero and
-whose Jacobian enters the step. At every step τ is chosen anew, τ_b = ⟨f, δy⟩_b / ⟨f, f⟩_b, which leaves η small. The
-trajectory itself is untouched. With a single block J T = T J, and - τ ∂f/∂t is the same step taken τ earlier.
+so that η is the tangent of the same step applied to the field f + φ, φ = (J T - T J) f - T ∂f/∂t, whose value is zero
+and whose Jacobian enters the step. At every step τ is chosen anew, τ_b = ⟨f, δy⟩_b / ⟨f, f⟩_b, which leaves η small.
+The trajectory itself is untouched. With a single block J T = T J, and - τ ∂f/∂t is the same step taken τ earlier.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Transported(NamedTuple):
     """A step. In value `start` is y, `after` is `end`, and `shift` is zero; their derivatives differ.
 
     - `start`, `end`, `dense`: the interpolant y(t + θh), with derivatives η: at a time that moves along with the phase.
-    - `shift`: its derivative is that phase, τ of each state's block, in s: y(t + θh) + shift dy/dt has the derivative at a
-      fixed time.
+    - `shift`: its derivative is that phase, τ of each state's block, in s: y(t + θh) + shift dy/dt has the derivative
+      at a fixed time.
     - `after`: the state at the end, with its derivative at a fixed time.
     """
 

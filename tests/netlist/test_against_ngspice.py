@@ -43,7 +43,8 @@ def test_operating_points_of_generated_decks(first: int):
 
 WAVEFORMS = [
     "pulse(0 1)", "pulse(0 1 1u)", "pulse(0 1 2u 0 0 5u 20u)", "pulse(0.2 1.8 2u 1u 3u 5u 20u)", "pulse(1 0 0 1u)",
-    "pulse(0 1 2u 1u 1u 0 0)", "sin(0 1)", "sin(0.5 1 50k)", "sin(0.5 1 50k 7u 1e4)", "sin(0 1 0 5u)",
+    "pulse(0 1 2u 1u 1u 5u 20u 2)", "pulse(0 1 -2u 1u 1u 5u 10u 3)", "pulse(0 1 2u 1u 1u 0 0)",
+    "sin(0 1)", "sin(0.5 1 50k)", "sin(0.5 1 50k 7u 1e4)", "sin(0 1 0 5u)",
     "sin(0 1 50k 5u 0 90)", "exp(0 1)", "exp(0 1 2u 3u)", "exp(0 1 2u 3u 20u 5u)", "exp(1 0.2 0 0 0 0)",
     "pwl(0 0 10u 1 20u 0.5)", "pwl(5u 1 10u 2)", "pwl(0 0 10u 1 20u 0.5) r=0", "pwl(0 0 10u 1 20u 0.5) r=10u td=3u",
     "pwl(0 0 10u 1) td=12u", "am(1 2 20k 200k)", "am(1 2 20k 200k 10u)", "sffm(0.1 1 100k 2 20k)", "sffm(0 1 100k)",

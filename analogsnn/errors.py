@@ -7,6 +7,10 @@ traceback (exit status 2 for bad input, 1 for a network that does not fit, 3 for
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .waveforms import Waveforms
 
 
 class AnalogSNNError(Exception):
@@ -30,7 +34,7 @@ class ConvergenceError(SimulationError):
     - `waves`: the `Waveforms` until there, or None.
     """
 
-    def __init__(self, message: str, *, time: float, node: str, waves: object = None):
+    def __init__(self, message: str, *, time: float, node: str, waves: Waveforms | None = None):
         self.time, self.node, self.waves = time, node, waves
         super().__init__(message)
 

@@ -67,7 +67,7 @@ def run_jax(netlist: Netlist, settings: Settings) -> Run:
     circuit = Circuit.from_netlist(netlist)
     analysis = netlist.analyses[0]
 
-    def solve(**budget: int) -> Waveforms:
+    def solve(**budget: Any) -> Waveforms:
         if isinstance(analysis, Dc):
             return dc(circuit)
         if not isinstance(analysis, Tran):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,12 +88,13 @@ def test_start_of_output():
 
 
 def test_arguments(rc):
-    for values, message in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"t_stop": 0.0}, "the stop time is 0 s"),
         ({"t_stop": float("nan")}, "the stop time is nan s"),
         ({"accuracy": "best"}, "the accuracy is 'best'; choose fast or reference"),
         ({"rtol": 0.0}, "the relative tolerance is 0; it must lie between 0 and 1"),
-    ):
+    ]
+    for values, message in cases:
         with pytest.raises(InputError, match=message):
             transient(rc, **values)
     with pytest.raises(InputError, match=r"has no \.tran; add one, or give the stop time"):
@@ -136,14 +138,19 @@ def test_a_short_event_in_a_formula_of_time_is_seen():
 # Programs
 
 
+def programs() -> int:
+    """How many programs the loop over time was compiled to."""
+    return getattr(_loop.advance, "_cache_size")()  # noqa: B009
+
+
 def test_equal_topologies_share_their_programs(rc):
     transient(rc)
-    before = _loop.advance._cache_size()
+    before = programs()
     other = circuit(RC.format(rise="1u").replace("1k", "2.2k").replace("1n", "3p"))
     transient(other)
     transient(other.replace({"temp": 80.0, "r1.r": 5e3}), 3e-6, rtol=1e-5)
     transient(circuit(RC.format(rise="1u").replace("pwl(0 0 1u 1)", "pulse(0 1 1n 1n 1n 1u 3u)")))
-    assert _loop.advance._cache_size() == before
+    assert programs() == before
 
 
 def test_import_loads_no_jax():
@@ -161,6 +168,7 @@ def test_a_step_that_shrinks_to_nothing():
     with pytest.raises(ConvergenceError, match="the step shrank to nothing at node 'b'") as caught:
         transient(read_netlist_text(BLOW))
     error = caught.value
+    assert error.waves is not None
     assert error.node == "b"
     assert 0 < error.time < 1e-6
     assert error.waves.time[-1] == pytest.approx(error.time)
@@ -175,6 +183,7 @@ def test_budgets(rc, monkeypatch):
     with pytest.raises(ConvergenceError, match=r"its steps or its time are used up \(16 steps\)") as caught:
         transient(rc, max_steps=10)
     waves = caught.value.waves
+    assert waves is not None
     assert waves.voltage("b") == pytest.approx(ramp(waves.time, 2e-6), abs=REFERENCE)
     assert 0 < waves.time[-1] < 5e-6
     with pytest.raises(ConvergenceError, match="its steps or its time are used up"):
@@ -207,6 +216,6 @@ def test_reference_circuit_against_ngspice():
     assert found == pytest.approx(recorded, abs=10e-6)
     grid = np.linspace(0.0, RECORDED["stop"], len(RECORDED["membrane"]))
     assert aligned_rms(circuit, grid, np.array(RECORDED["membrane"]), found, recorded) < 1e-4
-    # The first spike live: what is recorded is what ngspice says of this deck
+    # The first spike live: what is recorded is what ngspice says of this deck; its longest step follows the stop time
     gold = ngspice.transient(netlist, 3.7e-3, options=RECORDED["options"])
-    assert np.asarray(spike_times(gold, "spk")) == pytest.approx(recorded[:1], abs=1e-9)
+    assert np.asarray(spike_times(gold, "spk")) == pytest.approx(recorded[:1], abs=1e-8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import decimal
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ CURRENTS, SLOPES = over(one), over(slopes)
 GRADIENT, CURVATURE, BEND = over(jax.grad(one, 1)), over(jax.hessian(one, 1)), over(jax.jacfwd(slopes, 1))
 
 
-def model(terms: str, celsius: float, *, extended: bool = True, **size: float):
+def model(terms: str, celsius: float, *, extended: bool = True, **size: Any):
     return coefficients({**CARD, **TERMS[terms]}, {**SIZE, **size}, celsius, extended=extended)
 
 
@@ -87,7 +88,7 @@ def test_currents_of_the_card():
 def test_current_is_the_closed_form(terms, celsius):
     # ekv_current is what tests/spice/test_ekv_card.py compares with ngspice itself, to 1e-9
     card = {f"ekv_{key}{'n' if key in POLAR_KEYS else ''}": v for key, v in {**CARD, **TERMS[terms]}.items()}
-    size = {"w": 3e-6, "l": 0.7e-6, "dvt": 4e-3, "dbt": -0.05}
+    size: dict[str, Any] = {"w": 3e-6, "l": 0.7e-6, "dvt": 4e-3, "dbt": -0.05}
     wanted = [ekv_current(card, "n", vgb=g, vsb=s, vdb=d, celsius=celsius, **size) for g, s, d in VOLTAGES.tolist()]
     found = np.asarray(drain_current(model(terms, celsius, extended=True, **size), *VOLTAGES.T))
     assert found == pytest.approx(np.array(wanted), rel=CURRENT, abs=1e-30)

@@ -121,8 +121,10 @@ def simulate_chunks(
                 f"The network's state is no longer finite between {first * dt:.3f} s and {(first + count) * dt:.3f} s; "
                 "a bias, weight or capacitor of the network is out of the range of the model."
             )
-        time = (np.asarray(log["step"][:n], np.float64) + np.asarray(log["part"][:n], np.float64) + first) * dt
-        lane, neuron = np.divmod(np.asarray(log["row"][:n]), devices.neurons)
+        # Cut in NumPy: JAX would compile a program for every n.
+        k, part, at = (np.asarray(log[name])[:n] for name in ("step", "part", "row"))
+        time = (k.astype(np.float64) + part + first) * dt
+        lane, neuron = np.divmod(at, devices.neurons)
         if progress is not None:
             progress((first + count) * dt)
         yield Spikes(time, lane, neuron)

@@ -61,7 +61,8 @@ class Design:
     zone: int = 9
     rival: int = 3
     level_weight: tuple[int, ...] = (75, 15)
-    edge_weight: int = 60
+    edge_weight: int = 75
+    refractory_weight: tuple[int, ...] = (19, 19)
     beat_weight: tuple[int, ...] = (60, 60)
     relay_weight: tuple[int, ...] = (4, 1)
     above_self: tuple[int, ...] = (15, 15)
@@ -141,6 +142,7 @@ def heart_rate_network(
     c = [
         *units("level", "edge", "AMPA", all_to_all(1, d.edge), *d.level_weight),
         *units("edge", "beat", "AMPA", all_to_all(d.edge, d.beat), d.edge_weight),
+        *units("beat", "edge", "GABA_A", all_to_all(d.beat, d.edge), *d.refractory_weight),
         *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
         *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
         *units("rate2", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),

@@ -96,8 +96,8 @@ def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> L
         i_leak=stack("i_leak"), i_gain=stack("i_gain"), i_dc=stack("i_dc"),
         u_spike=stack("u_spike"), u_reset=stack("u_reset"), t_ref=stack("t_ref"),
         slew=physics.kappa / (physics.c["mem"] * physics.ut) / PA, i0=physics.i0 * PA,
-        decay=stack("decay").swapaxes(0, 1).ravel(), dpi_gain=stack("dpi_gain").swapaxes(0, 1).ravel(), nmda_gate=stack("nmda_gate"),
-        targets=targets, charge=charge, feedback=_feedback(first),
+        decay=stack("decay").swapaxes(0, 1).ravel(), dpi_gain=stack("dpi_gain").swapaxes(0, 1).ravel(),
+        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=_feedback(first),
     )  # fmt: skip
 
 

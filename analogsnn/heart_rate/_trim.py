@@ -18,7 +18,7 @@ from ._network import DRIVES, drive, part, spread
 PULSE_RATE = 100.0  # Hz, sampling of the metronome's pulses
 FRONT = ("edge", "beat", "rate1", "rate2", "tonic")
 HEARD = ("beat", "rate2", "tonic")  # what drives `above`
-SETTLE, OBSERVE = 10.0, 14.0  # s; averaging over 1.44 s settles to 0.1 % in 10 s, with mismatch in 14 s
+SETTLE, OBSERVE = 14.0, 14.0  # s; three stages of 1.8 s (1.25 s, 40 % off) are within 0.1 % when counting begins
 COUNTED = 7.0  # s at the end of OBSERVE
 SWITCHED = 15.0  # Hz a neuron; from there on the zones take notice
 NEURON_HALVINGS = 8  # of an interval of ratio 40: 1.5 % of a neuron's drive

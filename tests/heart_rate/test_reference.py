@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -66,8 +68,7 @@ def test_known_beats_of_a_series_are_where_it_rises(shipped):
     series = retimed(shipped.excerpt(0, shipped.duration / 2), ZONES, seed=4)
     assert series.beats is not None
     starts = np.round(series.beats * series.rate).astype(int)
-    pairs = zip(starts[:-1], starts[1:], strict=True)
-    delay = np.array([np.argmax(np.diff(series.signal[a:b])) / series.rate for a, b in pairs])
+    delay = np.array([np.argmax(np.diff(series.signal[a:b])) / series.rate for a, b in itertools.pairwise(starts)])
     assert np.mean(np.abs(delay - np.median(delay)) < 0.06) > 0.97
 
 

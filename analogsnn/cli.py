@@ -44,15 +44,16 @@ def heart_rate(
     """Heart rate and its zone from a pulse recording, by a spiking network on mismatched chips."""
 
     def work(started: float) -> dict[str, Any]:
-        from .heart_rate import check_zones, prepare_chips, read_recording, result, run_all
+        from .heart_rate import check_zones, prepare_chips, preparing_work, read_recording, result, run_all
         from .heart_rate import write_report as write
 
         recording = read_recording(file, rate, column)
         boundaries = check_zones(_numbers(zones))
         for start, end in recording.gaps:
             typer.echo(f"gap: {start:.2f}–{end:.2f} s has no signal; it is bridged by silence.", err=True)
-        with _progress(chips * recording.duration, "chip-seconds") as progress:
-            members = prepare_chips(boundaries, chips, seed=seed, trimmed=trim)
+        total = chips * recording.duration + preparing_work(boundaries, chips, trim)
+        with _progress(total, "chip-seconds") as progress:
+            members = prepare_chips(boundaries, chips, seed=seed, trimmed=trim, progress=progress)
             (run,) = run_all([(recording, members)], boundaries, progress=progress)
         if out is not None:
             write(out / "report.html", [run], title=f"Heart rate from {recording.name}", seed=seed)

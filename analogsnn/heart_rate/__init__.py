@@ -15,6 +15,7 @@ from ._result import summary_lines as summary_lines
 from ._run import Chip as Chip
 from ._run import Run as Run
 from ._run import prepare_chips as prepare_chips
+from ._run import preparing_work as preparing_work
 from ._run import run_all as run_all
 from ._score import Answer as Answer
 from ._score import Score as Score

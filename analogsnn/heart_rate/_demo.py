@@ -13,14 +13,15 @@ import numpy as np
 from ..errors import InputError
 from ._recording import Recording, read_recording
 from ._reference import reference
-from ._run import Run, prepare_chips, run_all
-from ._series import retimed
+from ._run import Run, prepare_chips, preparing_work, run_all
+from ._series import retimed, schedule
 
 # The three files, with the rates that were measured from their time stamps (data.csv: from heartpy's documentation).
 FILES = {"data.csv": (100.0, None), "data2.csv": (116.99, "hr"), "data3.csv": (100.42, "hr")}
 DATA3_SHA256 = "16eedaa7c97c6ca873e7e424d27a84dcd043d4eca0e4f7611d2a37969192b7ea"
 ZONES = (60.0, 75.0, 90.0, 105.0)
 CHIPS = 20
+LENGTH = 681.9  # s, of data3.csv
 EXCERPT = 120.0  # s; the beginning of the second half, which was not used for tuning
 
 
@@ -55,8 +56,10 @@ class Demo:
 
 
 def demo_work(full: bool) -> float:
-    """Chip-seconds of simulation that `demo` does on recordings."""
-    return CHIPS * (260.0 + EXCERPT) + 681.9 * (CHIPS if full else 1)
+    """Chip-seconds of simulation that `demo` reports to its `progress`."""
+    preparing = preparing_work(ZONES, CHIPS) + preparing_work((1.0,), CHIPS)
+    series = float(schedule(ZONES)[0][-1])
+    return preparing + CHIPS * (series + EXCERPT) + LENGTH * (CHIPS if full else 1)
 
 
 def demo(*, seed: int = 1, full: bool = False, progress: Callable[[float], None] | None = None) -> Demo:
@@ -68,8 +71,8 @@ def demo(*, seed: int = 1, full: bool = False, progress: Callable[[float], None]
     half = recording.duration / 2
     series = retimed(recording.excerpt(half, half), ZONES, seed=seed)
     median = round(float(np.nanmedian(reference(recording).rate)), 1)
-    (semi,) = run_all([(series, prepare_chips(ZONES, CHIPS, seed=seed))], ZONES, progress=progress)
-    chips = prepare_chips((median,), CHIPS, seed=seed)
+    (semi,) = run_all([(series, prepare_chips(ZONES, CHIPS, seed=seed, progress=progress))], ZONES, progress=progress)
+    chips = prepare_chips((median,), CHIPS, seed=seed, progress=progress)
     part, whole = run_all(
         [(recording.excerpt(half, EXCERPT), chips), (recording, chips if full else chips[:1])],
         (median,),

@@ -9,8 +9,9 @@ level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK
                    └────── quench ─────────────┤◄── tonic
 ```
 - `edge`: 12 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
-- `beat`: 6 neurons; a majority of the edges within some 15 ms makes each fire, once a heartbeat.
-- `rate1`, `rate2`: slow NMDA-type synapses (1.1 s) average the beats; two stages, the synapse onto `above` and the one
+- `beat`: 6 neurons; a majority of the edges within some 15 ms makes each fire, once a heartbeat. A beat shunts all
+  edges for some 0.3 s, so that a slow upstroke or a tall dicrotic wave counts once even where adaptation is short.
+- `rate1`, `rate2`: slow NMDA-type synapses (1.25 s) average the beats; two stages, the synapse onto `above` and the one
   onto the zones average over about five seconds, which no single time constant that the chip reaches would do.
 - `above<k>`: fires together when the averaged rate, as excitation, exceeds the constant inhibition from `tonic`, which
   happens at boundary k. Self-excitation makes the step steep; every beat quenches it, so that it decides anew and
@@ -61,7 +62,8 @@ class Design:
     zone: int = 9
     rival: int = 3
     level_weight: tuple[int, ...] = (75, 15)
-    edge_weight: int = 60
+    edge_weight: int = 75
+    refractory_weight: tuple[int, ...] = (19, 19)
     beat_weight: tuple[int, ...] = (60, 60)
     relay_weight: tuple[int, ...] = (4, 1)
     above_self: tuple[int, ...] = (15, 15)
@@ -84,7 +86,7 @@ class Design:
         default_factory=lambda: Adaptation(tau=70e-3, weight=250e-9, gain=70.0, pulse=100e-6)
     )
     ampa: Synapse = field(default_factory=lambda: Synapse(tau=15e-3, gain=1.0))
-    nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.1, gain=1.0))
+    nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.25, gain=1.0))
     gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=0.3, gain=3.0))
     gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=26e-3, gain=24.0))
 
@@ -141,6 +143,7 @@ def heart_rate_network(
     c = [
         *units("level", "edge", "AMPA", all_to_all(1, d.edge), *d.level_weight),
         *units("edge", "beat", "AMPA", all_to_all(d.edge, d.beat), d.edge_weight),
+        *units("beat", "edge", "GABA_A", all_to_all(d.beat, d.edge), *d.refractory_weight),
         *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
         *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
         *units("rate2", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),

@@ -17,7 +17,7 @@ from ._network import CURRENTS, heart_rate_network
 from ._recording import Recording
 from ._reference import Reference, reference
 from ._score import Answer, Score, Truth, answer, score, truth
-from ._trim import trim
+from ._trim import trim, trim_work
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
@@ -57,6 +57,12 @@ class Run:
     real_time_factor: float
 
 
+def preparing_work(boundaries: Sequence[float], count: int, trimmed: bool = True) -> float:
+    """Chip-seconds that `prepare_chips` reports to its `progress`."""
+    zones = len(boundaries) + 1
+    return (count if trimmed else 1) * trim_work(heart_rate_network(zones), zones - 1)
+
+
 def prepare_chips(
     boundaries: Sequence[float],
     count: int,
@@ -69,7 +75,8 @@ def prepare_chips(
 ) -> list[Chip]:
     """Compile the network for `count` mismatched chips, each trimmed to the boundaries by its own answers.
 
-    Untrimmed chips all get the configuration that suits a chip without mismatch.
+    Untrimmed chips all get the configuration that suits a chip without mismatch. `progress` receives chip-seconds as
+    they are done, `preparing_work` in all.
     """
     zones = len(boundaries) + 1
     first = compile(heart_rate_network(zones), chip, cores=1, weight_currents=CURRENTS)

@@ -11,6 +11,7 @@ from ._recording import Recording
 from ._reference import reference
 
 SYSTOLE = 0.3  # s of a pulse that keep their speed; the rest of it stretches with the interval
+UPSTROKE = 0.2  # s before a beat's mark in which its steepest rise is looked for
 
 
 def schedule(boundaries: tuple[float, ...], *, dwell: float = 26.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,12 +64,7 @@ def retimed(source: Recording, boundaries: tuple[float, ...], *, seed: int, jitt
 
 def _pulses(source: Recording) -> list[np.ndarray]:
     """Pulses from foot to foot, ordinary in length and in height, scaled to height 1 above their feet's line."""
-    beats = reference(source).beats
-    feet = []
-    for beat in beats:
-        a, b = max(0, round((beat - 0.35) * source.rate)), round(beat * source.rate)
-        if b > a:
-            feet.append(a + int(np.argmin(source.signal[a:b])))
+    feet = [f for f in (_foot(source, beat) for beat in reference(source).beats) if f is not None]
     lengths = np.diff(feet)
     usual = np.median(lengths) if len(lengths) else 0
     pulses = []
@@ -81,6 +77,24 @@ def _pulses(source: Recording) -> list[np.ndarray]:
     heights = np.array([p.max() for p in pulses])
     middle = np.median(heights) if len(heights) else 1.0
     return [p / middle for p, h in zip(pulses, heights, strict=True) if 0.6 * middle < h < 1.6 * middle]
+
+
+def _foot(source: Recording, beat: float) -> int | None:
+    """Sample at which the upstroke to a beat begins: where its steepest tangent meets the level of the valley before.
+
+    (The intersecting tangents of pulse-wave analysis.) Not the lowest sample before the beat: the notch between
+    systole and dicrotic wave can lie lower than the foot.
+    """
+    a, b = max(0, round((beat - UPSTROKE) * source.rate)), round(beat * source.rate)
+    if b - a < 2 or np.isnan(source.signal[a : b + 1]).any():
+        return None
+    rise = np.diff(source.signal[a : b + 1])
+    steepest = valley = a + int(np.argmax(rise))
+    while valley > 0 and source.signal[valley - 1] < source.signal[valley]:
+        valley -= 1
+    if rise.max() <= 0:
+        return None
+    return round(steepest - (source.signal[steepest] - source.signal[valley]) / rise.max())
 
 
 def _stretched(pulse: np.ndarray, samples: int, dt: float) -> np.ndarray:

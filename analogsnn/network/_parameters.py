@@ -22,11 +22,12 @@ class Lanes:
 
     `S` sources are the neurons, then the input channels; `D` DPIs a neuron are the synapse types in use, then the
     adaptation when any neuron has it. One DPI of one neuron of one lane has the flat index
-    `(lane · D + dpi) · N + neuron`; the index after the last is a sink for padding.
+    `(dpi · L + lane) · N + neuron`, so that all DPIs of a kind lie side by side; the index after the last is a sink
+    for padding.
 
     - `names`: the DPI's names, `D` of `SYNAPSE_TYPES` and `"AHP"`.
     - `i_leak`, `i_gain`, `i_dc`, `u_spike`, `u_reset`: [L, N]; the last two are ln(I/pA). `t_ref`: [L, N] s.
-    - `slew`: κ/(C_mem U_T) in 1/(pA s). `decay`: [L·D·N] 1/s. `dpi_gain`: [L·D·N] I_g in pA.
+    - `slew`: κ/(C_mem U_T) in 1/(pA s). `decay`: [D·L·N] 1/s. `dpi_gain`: [D·L·N] I_g in pA.
     - `nmda_gate`: [L, N] gate current in pA, 0 where the gate is open.
     - `targets`: int32 [L·S, F] flat DPI index; `charge`: [L·S, F], the dimensionless pulse I_w t_p κ/(C U_T).
     - `feedback`: (kind, constants), see `Physics.feedback`.
@@ -83,7 +84,7 @@ def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> L
     charge = np.zeros((len(rows) * sources, width), np.float32)
     for lane, row in enumerate(rows):
         for source, (t, q) in enumerate(row["fan_out"]):
-            targets[lane * sources + source, : len(t)] = lane * d * n + t
+            targets[lane * sources + source, : len(t)] = (t // n * len(rows) + lane) * n + t % n
             charge[lane * sources + source, : len(t)] = q
 
     def stack(key: str) -> np.ndarray:
@@ -95,8 +96,8 @@ def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> L
         i_leak=stack("i_leak"), i_gain=stack("i_gain"), i_dc=stack("i_dc"),
         u_spike=stack("u_spike"), u_reset=stack("u_reset"), t_ref=stack("t_ref"),
         slew=physics.kappa / (physics.c["mem"] * physics.ut) / PA, i0=physics.i0 * PA,
-        decay=stack("decay").ravel(), dpi_gain=stack("dpi_gain").ravel(), nmda_gate=stack("nmda_gate"),
-        targets=targets, charge=charge, feedback=_feedback(first),
+        decay=stack("decay").swapaxes(0, 1).ravel(), dpi_gain=stack("dpi_gain").swapaxes(0, 1).ravel(),
+        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=_feedback(first),
     )  # fmt: skip
 
 

@@ -121,8 +121,10 @@ def simulate_chunks(
                 f"The network's state is no longer finite between {first * dt:.3f} s and {(first + count) * dt:.3f} s; "
                 "a bias, weight or capacitor of the network is out of the range of the model."
             )
-        time = (np.asarray(log["step"][:n], np.float64) + np.asarray(log["part"][:n], np.float64) + first) * dt
-        lane, neuron = np.divmod(np.asarray(log["row"][:n]), devices.neurons)
+        # Cut in NumPy: JAX would compile a program for every n.
+        k, part, at = (np.asarray(log[name])[:n] for name in ("step", "part", "row"))
+        time = (k.astype(np.float64) + part + first) * dt
+        lane, neuron = np.divmod(at, devices.neurons)
         if progress is not None:
             progress((first + count) * dt)
         yield Spikes(time, lane, neuron)
@@ -157,27 +159,27 @@ def _schedule(devices: Lanes, events: Events, duration: float, dt: float) -> tup
 
 
 def _constants(p: Lanes, dt: float) -> dict[str, jax.Array]:
-    """What a step multiplies with, folded as far as it goes, as float32."""
+    """What a step multiplies with, folded as far as it goes, as float32; neurons of all lanes in one row."""
     decay = np.exp(-dt * p.decay.astype(np.float64))
     constants = {
         "decay": np.append(decay, 1.0),
-        "z_floor": np.append(p.i0 / p.dpi_gain, 1.0),
-        "dpi_gain": p.dpi_gain.reshape(p.lanes, len(p.names), p.neurons),
+        "dpi_gain": np.append(p.dpi_gain, 1.0),
         "charge": p.charge,
-        "i_leak": p.i_leak, "i_dc": p.i_dc, "inverse_gain": 1.0 / p.i_gain, "u_spike": p.u_spike,
-        "u_reset": p.u_reset, "refractory": p.t_ref / dt, "slew": p.slew * dt, "i0": p.i0, "u_floor": np.log(p.i0),
-        "nmda_gate": p.nmda_gate, "feedback": np.asarray(p.feedback[1]),
+        "i_leak": p.i_leak.ravel(), "i_dc": p.i_dc.ravel(), "inverse_gain": 1.0 / p.i_gain.ravel(),
+        "u_spike": p.u_spike.ravel(), "u_reset": p.u_reset.ravel(), "refractory": p.t_ref.ravel() / dt,
+        "slew": p.slew * dt, "i0": p.i0, "u_floor": np.log(p.i0), "nmda_gate": p.nmda_gate.ravel(),
+        "feedback": np.asarray(p.feedback[1]),
     }  # fmt: skip
     as_float = {k: jnp.asarray(np.asarray(v, np.float32)) for k, v in constants.items()}
     return as_float | {"targets": jnp.asarray(p.targets, jnp.int32)}
 
 
 def _rest(p: Lanes) -> dict[str, jax.Array]:
-    z = np.append(p.i0 / p.dpi_gain, 1.0).astype(np.float32)
+    row = p.lanes * p.neurons
     return {
-        "u": jnp.asarray(p.u_reset, _F),
-        "rest": jnp.zeros((p.lanes, p.neurons), _F),
-        "z": jnp.asarray(z),
+        "u": jnp.asarray(p.u_reset.ravel(), _F),
+        "rest": jnp.zeros(row, _F),
+        "i": jnp.full(len(p.names) * row + 1, p.i0, _F),
     }
 
 
@@ -192,36 +194,41 @@ def _run(c, state, in_step, in_row, count, *, static):
         "row": jnp.zeros(capacity, jnp.int32),
     }
 
-    def deliver(z, source):
+    def deliver(i_dpi, source):
         target = jax.lax.dynamic_index_in_dim(c["targets"], source, keepdims=False)
         charge = jax.lax.dynamic_index_in_dim(c["charge"], source, keepdims=False)
-        return z.at[target].set(on_phase(z[target], charge), mode="promise_in_bounds", unique_indices=False)
+        gain = c["dpi_gain"][target]
+        after = on_phase(i_dpi[target] / gain, charge) * gain
+        return i_dpi.at[target].set(after, mode="promise_in_bounds", unique_indices=False)
 
     def one_step(carry):
         k, next_event, state, log = carry
-        u, rest, z = state["u"], state["rest"], state["z"]
-        z = jnp.maximum(z * c["decay"], c["z_floor"])
-        u_new, rest, part = _membrane(c, u, rest, z, names, feedback, (lanes, neurons))
+        u, rest = state["u"], state["rest"]
+        i_dpi = jnp.maximum(state["i"] * c["decay"], c["i0"])
+        u_new, rest, part = _membrane(c, u, rest, i_dpi, names, feedback)
         spiked = u_new >= c["u_spike"]
         fraction = part * (u_new - c["u_spike"]) / jnp.maximum(u_new - u, _F(1e-6))  # of the step, after the crossing
         u = jnp.where(spiked, c["u_reset"], u_new)
         rest = jnp.where(spiked, c["refractory"] - fraction, rest)
+        spiked = spiked.reshape(lanes, neurons)
         each = jnp.sum(spiked, axis=1, dtype=jnp.int32)
+        # The membranes have read the currents before any event changes them, so the change can be made in place.
+        i_dpi, each = jax.lax.optimization_barrier((i_dpi, each))
 
         def input_due(loop):
             return in_step[loop[0]] <= k
 
         def deliver_input(loop):
-            i, z = loop
-            return i + 1, deliver(z, in_row[i])
+            i, i_dpi = loop
+            return i + 1, deliver(i_dpi, in_row[i])
 
-        next_event, z = jax.lax.while_loop(input_due, deliver_input, (next_event, z))
+        next_event, i_dpi = jax.lax.while_loop(input_due, deliver_input, (next_event, i_dpi))
 
         def more(loop):
             return jnp.any(loop[1] > 0)
 
         def deliver_spike(loop):
-            spiked, each, z, log = loop
+            spiked, each, i_dpi, log = loop
             lane = jnp.argmax(each > 0).astype(jnp.int32)
             row = jax.lax.dynamic_index_in_dim(spiked, lane, keepdims=False)
             neuron = jnp.argmax(row).astype(jnp.int32)
@@ -229,27 +236,27 @@ def _run(c, state, in_step, in_row, count, *, static):
             log = {
                 "count": i + 1,
                 "step": log["step"].at[i].set(k),
-                "part": log["part"].at[i].set(1 - fraction[lane, neuron]),
+                "part": log["part"].at[i].set(1 - fraction[lane * neurons + neuron]),
                 "row": log["row"].at[i].set(lane * neurons + neuron),
             }
-            z = deliver(z, lane * sources + neuron)
-            return spiked.at[lane, neuron].set(False), each.at[lane].add(-1), z, log
+            i_dpi = deliver(i_dpi, lane * sources + neuron)
+            return spiked.at[lane, neuron].set(False), each.at[lane].add(-1), i_dpi, log
 
-        _, _, z, log = jax.lax.while_loop(more, deliver_spike, (spiked, each, z, log))
-        return k + 1, next_event, {"u": u, "rest": rest, "z": z}, log
+        _, _, i_dpi, log = jax.lax.while_loop(more, deliver_spike, (spiked, each, i_dpi, log))
+        return k + 1, next_event, {"u": u, "rest": rest, "i": i_dpi}, log
 
     def unfinished(carry):
         return carry[0] < count
 
     _, _, state, log = jax.lax.while_loop(unfinished, one_step, (jnp.int32(0), jnp.int32(0), state, log))
-    log["finite"] = jnp.all(jnp.isfinite(state["u"])) & jnp.all(jnp.isfinite(state["z"]))
+    log["finite"] = jnp.all(jnp.isfinite(state["u"])) & jnp.all(jnp.isfinite(state["i"]))
     return state, log
 
 
-def _membrane(c, u, rest, z, names, feedback, shape):
+def _membrane(c, u, rest, i_dpi, names, feedback):
     """One step of all membranes: new u, remaining rest (steps), and the part of the step that was integrated."""
-    current = (z[:-1].reshape(shape[0], len(names), shape[1]) * c["dpi_gain"]) - c["i0"]
-    i_dpi = {name: current[:, k] for k, name in enumerate(names)}
+    size = u.shape[0]
+    i_dpi = {name: i_dpi[k * size : (k + 1) * size] - c["i0"] for k, name in enumerate(names)}
     i_mem = jnp.exp(u)
     drive = c["i_dc"] + i_dpi.get("AMPA", _F(0))
     if "NMDA" in i_dpi:

@@ -9,7 +9,7 @@ from analogsnn.chips import compile, differences
 from analogsnn.errors import DoesNotFitError, InputError
 from analogsnn.heart_rate import check_zones, heart_rate_network, trim
 from analogsnn.heart_rate._network import CURRENTS, DRIVES, UNITS, drive, spread, weight_current
-from analogsnn.heart_rate._trim import HEARD, metronome
+from analogsnn.heart_rate._trim import HEARD, metronome, trim_work
 from analogsnn.network import Events, Mismatch, chips, lanes, simulate
 
 CHIP_LIMIT = 64  # CAM words of a neuron, DYNAP-SE2
@@ -104,7 +104,12 @@ def test_trimmed_chips_switch_at_the_boundary(trimmed):
 def test_one_chip_is_trimmed_like_among_others(trimmed):
     members, currents, drives = trimmed
     mapping = compile(heart_rate_network(2), cores=1, weight_currents=CURRENTS)
-    assert np.array_equal(trim(mapping.network, (80.0,), members[1:], currents)[0], drives[1])
+    reported: list[float] = []
+    alone = trim(mapping.network, (80.0,), members[1:], currents, progress=reported.append)
+    assert np.array_equal(alone[0], drives[1])
+    # What is reported while it runs is all that was announced; a sum of some forty floats.
+    assert sum(reported) == pytest.approx(trim_work(mapping.network, 1), rel=1e-9)
+    assert len(reported) > 15
 
 
 def test_heard_populations_exist():

@@ -4,10 +4,6 @@ from ._biases import BiasCode as BiasCode
 from ._biases import code_to_current as code_to_current
 from ._biases import nearest_code as nearest_code
 from ._chip import Chip as Chip
-from ._compile import BiasRow as BiasRow
-from ._compile import Mapping as Mapping
-from ._compile import Occupancy as Occupancy
-from ._compile import Place as Place
 from ._compile import compile as compile
 from ._configuration import Configuration as Configuration
 from ._core_weights import CoreWeights as CoreWeights
@@ -15,6 +11,10 @@ from ._decode import decode as decode
 from ._differences import differences as differences
 from ._load import builtin_chips as builtin_chips
 from ._load import load_chip as load_chip
+from ._mapping import BiasRow as BiasRow
+from ._mapping import Mapping as Mapping
+from ._mapping import Occupancy as Occupancy
+from ._mapping import Place as Place
 from ._schema import Provenance as Provenance
 from ._weights import WeightChoice as WeightChoice
 from ._weights import choose_weights as choose_weights

@@ -11,7 +11,7 @@ from ..errors import InputError, Misfit
 from ..network import Network
 from ..units import format_quantity
 from ._chip import Chip
-from ._place import Board, Code, Core, Group, first_fit, groups, needs
+from ._place import Board, Code, Core, Group, first_fit, groups, needs, room
 from ._requests import Requests
 from ._route import check_routes, words
 from ._solve import Traffic, Verdict, arrange, items, pack
@@ -69,7 +69,7 @@ def allocate(
     if placed is None:
         verdict, placed = pack(every, board, seed=wishes.seed, limit=max(PROOF, wishes.limit))
     if placed is None:
-        return None, _why_not(network, requests, chip, len(board.cores), verdict)
+        return None, _why_not(network, requests, board, int(sends.sum()), verdict)
     traffic = _traffic(network, synapses, chip, wishes)
     wrong = _wrong(placed, network, synapses, chip, wishes)
     used, crossing = cost(placed, synapses, traffic)
@@ -176,19 +176,15 @@ def name_of(network: Network, source: int) -> str:
 
 
 def _why_not(
-    network: Network, requests: dict[str, Requests], chip: Chip, cores: int, verdict: Verdict
+    network: Network, requests: dict[str, Requests], board: Board, sending: int, verdict: Verdict
 ) -> list[Misfit]:
-    """Why a placement failed: too many neurons, or biases that cannot be shared."""
-    room = chip.topology.neurons_per_core
-    largest = sorted(network.populations, key=lambda p: -p.size)
-    who = ", ".join(f"'{p.name}' {p.size}" for p in largest[:6]) + (", …" if len(largest) > 6 else "")
-    if network.size > room * cores:
-        need = -(-network.size // room)
-        if cores == 1:
-            text = f"{network.size} neurons on one core, which has {room}: {who}"
-            return [Misfit("neurons_per_core", network.size, room, who, "split over cores, or shrink", text)]
-        text = f"{network.size} neurons need {need} cores of {room}, {cores} may be used: {who}"
-        return [Misfit("cores", need, cores, who, "allow more chips, or shrink the network", text)]
+    """Why a placement failed: too many neurons (`sending`: of them, those that send), or biases that cannot be shared."""
+    chip, cores = board.chip, len(board.cores)
+    each = chip.topology.neurons_per_core
+    for sends, size, what in ((False, network.size, "neurons"), (True, sending, "neurons that send spikes")):
+        there = sum(room(chip, k, sends) for k in board.cores)
+        if size > there:
+            return [_too_many(network, chip, cores, size, there, what)]
     misfits = []
     asked = {p.name: needs(requests[p.name], chip) for p in network.populations}
     for name in sorted({name for codes, _ in asked.values() for name in codes}):
@@ -203,12 +199,28 @@ def _why_not(
             hint = "ask equal values, or allow more cores"
             misfits.append(Misfit("core_bias_conflict", len(by_code), cores, members, hint, text))
     if not misfits:  # no single bias is to blame, but together they are
+        who = _largest(network)
         groups = len({(tuple(sorted(codes.items())), leak) for codes, leak in asked.values()})
-        text = f"populations that can share biases do not fill {cores} cores of {room} without mixing: {who}"
+        text = f"populations that can share biases do not fill {cores} cores of {each} without mixing: {who}"
         remark = _PROVED if verdict == "impossible" else _NOT_PROVED
         hint = "make more parameters equal, or allow more cores"
         misfits.append(Misfit("core_bias_conflict", groups, cores, who, hint, f"{text} ({remark})"))
     return misfits
+
+
+def _too_many(network: Network, chip: Chip, cores: int, size: int, there: int, what: str) -> Misfit:
+    who, each = _largest(network), chip.topology.neurons_per_core
+    if cores == 1:
+        text = f"{size} {what} on one core, which has {there} places for them: {who}"
+        return Misfit("neurons_per_core", size, there, who, "split over cores, or shrink", text)
+    need = max(-(-size // each), cores + 1)
+    text = f"{size} {what} need {need} cores of {each}, {cores} may be used: {who}"
+    return Misfit("cores", need, cores, who, "allow more chips, or shrink the network", text)
+
+
+def _largest(network: Network) -> str:
+    largest = sorted(network.populations, key=lambda p: -p.size)
+    return ", ".join(f"'{p.name}' {p.size}" for p in largest[:6]) + (", …" if len(largest) > 6 else "")
 
 
 def _asks(requests: dict[str, Requests], bias: str, members: list[str]) -> str:

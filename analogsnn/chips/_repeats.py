@@ -7,6 +7,7 @@ gets a current of its own, and goes to a core of its own with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -55,8 +56,8 @@ def repeat(
     Within the error that the chip file warns of, if the synapse words suffice; else within the one that it allows.
     """
     limits = chip.limits
-    for tolerance in (limits.bias_error_warn, limits.weight_error_fail):
-        found = _all(network, synapses, chip, tolerance)
+    for tolerance, together in product((limits.bias_error_warn, limits.weight_error_fail), (True, False)):
+        found = _all(network, synapses, chip, tolerance, together)
         words = np.bincount(synapses.target, weights=found.count, minlength=network.size)
         if words.max(initial=0) <= chip.synapse.words_per_neuron and not found.coarse:
             break
@@ -85,7 +86,7 @@ class _Found:
     coarse: list[tuple[str, str, float]]
 
 
-def _all(network: Network, synapses: Synapses, chip: Chip, tolerance: float) -> _Found:
+def _all(network: Network, synapses: Synapses, chip: Chip, tolerance: float, together: bool) -> _Found:
     found = _Found(np.ones(len(synapses.weight), np.int64), {}, [])
     owner = np.repeat(np.arange(len(network.populations)), [p.size for p in network.populations])[synapses.target]
     for number in np.unique(synapses.kind):
@@ -94,7 +95,7 @@ def _all(network: Network, synapses: Synapses, chip: Chip, tolerance: float) -> 
         values, where = np.unique(synapses.weight[mine], return_inverse=True)
         pulses = choose_pulses(values, tolerance)
         parts = [(mine, pulses, where)]
-        if pulses.error > tolerance:
+        if pulses.error > tolerance or not together:
             parts = []
             for p in np.unique(owner[mine]):
                 some = mine[owner[mine] == p]

@@ -15,7 +15,7 @@ from ._mapping import BiasRow as BiasRow
 from ._mapping import Mapping as Mapping
 from ._mapping import Occupancy as Occupancy
 from ._mapping import Place as Place
-from ._schema import Provenance as Provenance
+from ._provenance import Provenance as Provenance
 from ._weights import WeightChoice as WeightChoice
 from ._weights import choose_weights as choose_weights
 from ._weights import uniform_rounding as uniform_rounding

@@ -104,7 +104,12 @@ def assign_tags(
 
 
 def check_addresses(
-    tags: np.ndarray, reach: np.ndarray, words: np.ndarray, target_core: np.ndarray, chip: Chip, name: Callable[[int], str]
+    tags: np.ndarray,
+    reach: np.ndarray,
+    words: np.ndarray,
+    target_core: np.ndarray,
+    chip: Chip,
+    name: Callable[[int], str],
 ) -> tuple[np.ndarray, list[Misfit], list[str]]:
     """Sources that share an address on a core: either they share all its words, or it is a misfit.
 
@@ -128,10 +133,15 @@ def check_addresses(
         called = f"address {address}" if chip.routing.scheme == "source_id" else f"tag {tag}"
         if all(w == wants[0] for w in wants):
             keep[np.concatenate(rows[1:])] = False
-            warnings.append(f"{who} share {called} and their synapse words on core {core_here}: each drives all of them.")
+            warnings.append(
+                f"{who} share {called} and their synapse words on core {core_here}: each drives all of them."
+            )
             continue
         if chip.routing.scheme == "tag":
-            resource, text = "tag_clash", f"{n} sources with {called} reach core {core_here}, whose words hear both: {who}"
+            resource, text = (
+                "tag_clash",
+                f"{n} sources with {called} reach core {core_here}, whose words hear both: {who}",
+            )
             misfits.append(Misfit(resource, int(n), 1, who, "give one of them another tag", text))
         elif all(set(w) == set(wants[0]) for w in wants):
             many = " and ".join(str(sum(w.values())) for w in wants)
@@ -140,7 +150,9 @@ def check_addresses(
             needed = max(sum(w.values()) for w in wants)
             misfits.append(Misfit("alias_multiplicity", needed, min(sum(w.values()) for w in wants), who, hint, text))
         else:
-            text = f"{who} have {called} and core {core_here} cannot tell them apart, but not all its words are for both"
+            text = (
+                f"{who} have {called} and core {core_here} cannot tell them apart, but not all its words are for both"
+            )
             misfits.append(Misfit("alias_sources", int(n), 1, who, "another place for one of them", text))
     return keep, misfits, warnings
 

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from pydantic import PrivateAttr, model_validator
 
+from ..documents import Section, near
 from ..errors import InputError
 from ..models import Physics
-from ._schema import Provenance, Section, near
+from ._provenance import Provenance
 from ._sections import (
     Bias,
     BiasSection,

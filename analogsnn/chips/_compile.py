@@ -112,14 +112,18 @@ def compile(
             core, unplaced, weighed = other, wrong, again
     misfits += unplaced + weighed.misfits
 
-    layout, keep, addressed, notes = _lay_out(network, requests, synapses, weighed, core, places, wanted_tags, chip, host)
+    layout, keep, addressed, notes = _lay_out(
+        network, requests, synapses, weighed, core, places, wanted_tags, chip, host
+    )
     misfits += addressed + fan_in(network, synapses.only(keep), chip)
     if misfits:
         raise DoesNotFitError(misfits)
     own = layout.route[layout.route[:, 0] < network.size]
     _, forbidden = check_routes(own, layout.table[:, 2], host, chip, lambda n: name_of(network, n))
     notes += [f"{m.message}; this was insisted on." for m in forbidden]
-    configuration = emit(network, chip, profile, layout, synapses.only(keep), weighed.masks[keep], weighed.cores, requests)
+    configuration = emit(
+        network, chip, profile, layout, synapses.only(keep), weighed.masks[keep], weighed.cores, requests
+    )
     decoded = decode(configuration, chip, feedback=network.physics.feedback)
     _compare(_expected(network, requests, received, count, weighed.realised), decoded)
     names = [p.name for p in network.populations]
@@ -159,7 +163,9 @@ def _tags(network: Network, tags: Table[str, Sequence[int]], chip: Chip) -> dict
         if name not in sizes:
             problems.append(f"Tags are given for '{name}', which is not there; known: {', '.join(sizes)}.")
         elif chip.routing.scheme == "source_id" and starts[name] < network.size:
-            problems.append(f"Tags are given for '{name}', but on '{chip.name}' a neuron's place is its address: pin it.")
+            problems.append(
+                f"Tags are given for '{name}', but on '{chip.name}' a neuron's place is its address: pin it."
+            )
         elif len(given) != sizes[name]:
             problems.append(f"'{name}' of {sizes[name]} has {len(given)} tags; give one a member.")
         elif bad := [t for t in given if not 0 <= int(t) < chip.tag_count]:

@@ -10,10 +10,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
+from ..documents import Integer, Section, near, sentences
 from ..errors import InputError
 from ._chip import Chip
 from ._load import load_chip
-from ._schema import Integer, Section, near, sentences
 
 SCHEMA = "analogsnn/configuration"
 VERSION = 1

@@ -129,7 +129,9 @@ def _latches(network: Network, requests: dict[str, Requests], layout: Layout, ch
     if second is not None:
         leaks = [needs(requests[p.name], chip)[1] for p in network.populations]
         core = table[:, 2] * chip.topology.cores_per_chip + table[:, 3]
-        uses = [layout.cores[k].leaks.index(leak) for k, leak in zip(core, (leaks[p] for p in table[:, 0]), strict=True)]
+        uses = [
+            layout.cores[k].leaks.index(leak) for k, leak in zip(core, (leaks[p] for p in table[:, 0]), strict=True)
+        ]
         if any(uses):
             latches[second.latch] = table[np.array(uses) == 1, 2:5]
     return latches

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..documents import Ampere, Count, Farad, Integer, Positive, Second, Section, Volt
 from ._generator import Generator, Polarity
-from ._schema import Ampere, Count, Farad, Integer, Positive, Second, Section, Volt
 
 Pair = tuple[Integer, Integer]
 

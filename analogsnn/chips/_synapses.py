@@ -49,7 +49,6 @@ class Synapses:
             connection=each(list(range(len(network.connections)))),
         )
 
-
     def repeated(self, count: np.ndarray) -> Synapses:
         """Every synapse as often as `count` says: int array [synapse]."""
         return Synapses(**{name: np.repeat(column, count) for name, column in vars(self).items()})

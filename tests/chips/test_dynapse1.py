@@ -84,9 +84,7 @@ def test_populations_whose_weights_have_no_common_current_go_to_different_cores(
     )
     mapping = compile(network, CHIP)
     assert {p.core for p in mapping.neurons} == {0, 1}
-    np.testing.assert_allclose(
-        [c.weight.mean() for c in mapping.network.connections], [1e-9, 23.45e-9], rtol=CODES
-    )
+    np.testing.assert_allclose([c.weight.mean() for c in mapping.network.connections], [1e-9, 23.45e-9], rtol=CODES)
 
 
 def _two_chips(weights: tuple[int, int], kinds: tuple[str, str] = ("AMPA", "AMPA")) -> tuple[Network, dict]:

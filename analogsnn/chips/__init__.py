@@ -16,6 +16,11 @@ from ._mapping import Mapping as Mapping
 from ._mapping import Occupancy as Occupancy
 from ._mapping import Place as Place
 from ._provenance import Provenance as Provenance
+from ._translate import Meaning as Meaning
+from ._translate import Translation as Translation
+from ._translate import meaning as meaning
+from ._translate import translate as translate
+from ._vendor import vendor_layout as vendor_layout
 from ._weights import WeightChoice as WeightChoice
 from ._weights import choose_weights as choose_weights
 from ._weights import uniform_rounding as uniform_rounding

@@ -46,14 +46,13 @@ def local_ids(core: np.ndarray, reach: np.ndarray, pinned: np.ndarray, chip: Chi
     heard = np.zeros((chip.tag_count, reach.shape[1]), bool)  # which cores already hear each address
     for n in np.flatnonzero(pinned >= 0):
         heard[core[n] % each * size + pinned[n]] |= reach[n]
-    sends = reach.any(axis=1)
+    sends = np.asarray(reach.any(axis=1))
     waiting = np.flatnonzero(pinned < 0)
     for n in waiting[np.lexsort((waiting, -reach[waiting].sum(axis=1)))]:
         start = int(core[n]) % each * size
-        clash = heard[start : start + size] @ reach[n]
+        clash = (heard[start : start + size] & reach[n]).any(axis=1).astype(np.int64)
         if chip.routing.null_tag is not None and null_core(chip) == core[n] % each:
             # The null address is for those who send nothing, and they take it before any other place.
-            clash = clash.astype(int)
             clash[chip.routing.null_tag - start] = 2 * size if sends[n] else -1
         order = np.where(free[int(core[n])], clash, 4 * size)
         spot[n] = int(np.argmin(order))
@@ -76,7 +75,7 @@ def assign_tags(
     **Returns** int array [source], -1 for a source that reaches nothing, and what does not fit.
     """
     tags = np.full(len(reach), -1)
-    active = reach.any(axis=1)
+    active = np.asarray(reach.any(axis=1))
     if chip.routing.scheme == "source_id":
         tags[: len(own)] = np.where(active[: len(own)], own, -1)
     for source, tag in wanted.items():

@@ -122,7 +122,8 @@ def _pinned(
             if not c.takes(codes, leak, chip):
                 others = ", ".join(f"'{n}'" for n in c.pieces)
                 against = [n for n, code in codes.items() if c.codes.get(n, code) != code] or ["the membrane's leaks"]
-                text = f"'{p.name}' is pinned to core {number} beside {others}, but asks other values of {', '.join(against)}"
+                text = f"'{p.name}' is pinned to core {number} beside {others}, but asks other values of "
+                text += ", ".join(against)
                 misfits.append(Misfit("core_bias_conflict", 2, 1, f"'{p.name}', {others}", "pin it elsewhere", text))
             c.add(p.name, int(count), codes, leak)
     return cores, misfits
@@ -178,7 +179,7 @@ def name_of(network: Network, source: int) -> str:
 def _why_not(
     network: Network, requests: dict[str, Requests], board: Board, sending: int, verdict: Verdict
 ) -> list[Misfit]:
-    """Why a placement failed: too many neurons (`sending`: of them, those that send), or biases that cannot be shared."""
+    """Why a placement failed: too many neurons (`sending`: those that send), or biases that cannot be shared."""
     chip, cores = board.chip, len(board.cores)
     each = chip.topology.neurons_per_core
     for sends, size, what in ((False, network.size, "neurons"), (True, sending, "neurons that send spikes")):

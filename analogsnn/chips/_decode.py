@@ -108,7 +108,7 @@ def _logical(configuration: Configuration, chip: Chip, rows: np.ndarray) -> np.n
 
 
 def _weights(configuration: Configuration, chip: Chip, word: np.ndarray) -> np.ndarray:
-    """Weight (A) of every word: the sum of its core's currents over the bits of its mask, or the current of its type."""
+    """Weight (A) of every word: the sum of its core's currents over its mask, or the current of its type."""
     weight = np.zeros(len(word))
     scheme = chip.synapse.weight
     for place in {(int(a), int(b)) for a, b in word[:, :2]}:

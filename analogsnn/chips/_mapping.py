@@ -29,8 +29,8 @@ class Place:
 class BiasRow:
     """One bias of one core in the report.
 
-    `core` counts on the chip. `requested`, `realised` (A), `coarse`, `fine`, `relative_error` of the current; `quantity` with `asked` and `got`
-    in `unit` is what it stands for; `populations` are those that asked for it.
+    `core` counts on the chip. `requested`, `realised` (A), `coarse`, `fine`, `relative_error` of the current;
+    `quantity` with `asked` and `got` in `unit` is what it stands for; `populations` are those that asked for it.
     """
 
     name: str

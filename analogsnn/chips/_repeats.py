@@ -56,6 +56,7 @@ def repeat(
     Within the error that the chip file warns of, if the synapse words suffice; else within the one that it allows.
     """
     limits = chip.limits
+    found = _Found(np.ones(len(synapses.weight), np.int64), {}, [])
     for tolerance, together in product((limits.bias_error_warn, limits.weight_error_fail), (True, False)):
         found = _all(network, synapses, chip, tolerance, together)
         words = np.bincount(synapses.target, weights=found.count, minlength=network.size)

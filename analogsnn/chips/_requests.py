@@ -160,7 +160,7 @@ class _Asker:
         self._find(quantity, bias, "s", value, self.physics.discharge_current(value, cell), back, resource)
 
     def pair(self, prefix, tau, gain, seconds: float, ratio: float, cell: str, *, shared: bool = False) -> None:
-        """A DPI: the biases of its leak and, relative to the realised leak (if `shared`: the asked one), of its gain."""
+        """A DPI: its leak and, relative to the leak as realised (if `shared`: as asked), its gain."""
 
         def back(i: float) -> float:
             return self.physics.time_constant(i, cell)

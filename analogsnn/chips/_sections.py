@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -128,7 +129,7 @@ class WeightScheme(Section):
     scheme: Literal["mask_sum", "repeat"]
     bits: Count | None = None
     currents: tuple[str, ...] = ()
-    per_type: dict[str, str] = {}
+    per_type: Mapping[str, str] = Field(default_factory=dict)
     pulse: Ampere | None = None
 
     @property
@@ -186,7 +187,7 @@ class Routing(Section):
     - `scheme = "source_id"`: the tag of a neuron is its own address, core * neurons_per_core + neuron, which says
       nothing about its chip. Inputs take any address.
 
-    `null_tag` is what unused words carry; where `null_fires`, such a word is a real synapse, so that nobody may send it.
+    `null_tag` is what unused words carry; where `null_fires`, such a word is a real synapse, and nobody may send it.
     `input_channels`: how many sources the host can play, where that is limited.
     """
 

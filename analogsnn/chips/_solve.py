@@ -3,7 +3,7 @@
 Two models for CP-SAT. `pack` counts the neurons of every group on every core; it is exact for capacity and shared
 biases, and small. `arrange` places items that move together (single neurons, or pieces of populations) and knows where
 spikes go: destination words, reach, forbidden directions, and how many sources a core hears; its objective is the
-number of cores in use, then the traffic between cores, then the number of chips. With single neurons it is exact for all of these.
+number of cores in use, then the traffic between cores, then the number of chips. With single neurons it is exact.
 
 One thread, a seed and the solver's own deterministic clock: equal input gives equal output on any machine.
 """
@@ -175,7 +175,7 @@ class _Source:
 def _sources(traffic: Traffic, item: np.ndarray, core: np.ndarray) -> list[_Source]:
     order = np.argsort(traffic.source, kind="stable")
     source, target = traffic.source[order], traffic.target[order]
-    merged: dict[tuple, list[float]] = {}
+    merged: dict[tuple[int | None, int | None, bool, tuple[int, ...], frozenset[int]], list[float]] = {}
     who, first = np.unique(source, return_index=True)
     for s, some in zip(who.tolist(), np.split(target, first[1:]) if len(who) else [], strict=True):
         own = s < len(core)

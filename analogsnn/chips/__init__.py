@@ -1,9 +1,11 @@
 """Chips as data: load a description, map a network onto it, emit its configuration, decode it again."""
 
+from ._allocate import RATE as RATE
 from ._biases import BiasCode as BiasCode
 from ._biases import code_to_current as code_to_current
 from ._biases import nearest_code as nearest_code
 from ._chip import Chip as Chip
+from ._chip import chip_defaults as chip_defaults
 from ._compile import compile as compile
 from ._configuration import Configuration as Configuration
 from ._core_weights import CoreWeights as CoreWeights

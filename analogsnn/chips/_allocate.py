@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,6 +78,8 @@ def allocate(
         single = network.size * len(board.cores) <= _SINGLE and len(synapses.source) * len(board.cores) <= _EDGES
         parts = items(every, placed, single, _CHUNK if wrong else network.size)
         limit = max(PROOF, wishes.limit) if wrong else wishes.limit
+        if not wrong:  # the cores in use are the first ones; others would only spread the network over more chips
+            board = replace(board, cores=[k for k in cores if k in set(placed.tolist())])
         verdict, better = arrange(parts, board, traffic, placed, seed=wishes.seed, limit=limit)
         if better is not None and not _wrong(better, network, synapses, chip, wishes):
             if wrong or cost(better, synapses, traffic) < cost(placed, synapses, traffic):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import PrivateAttr, model_validator
 from ..documents import Section, near
 from ..errors import InputError
 from ..models import Physics
+from ..network import Defaults, Neuron
 from ._provenance import Provenance
 from ._sections import (
     Bias,
@@ -178,3 +180,10 @@ def _weight_contradictions(chip: Chip):
 
 def _within(hop: Pair, limits: Hop) -> bool:
     return limits.x[0] <= hop[0] <= limits.x[1] and limits.y[0] <= hop[1] <= limits.y[1]
+
+
+def chip_defaults(chip: Chip) -> Defaults:
+    """What a network file may leave out on this chip: what silicon fixes, and the weight of one pulse."""
+    fixed = {k: v for k, v in vars(chip.neuron.fixed).items() if v is not None}
+    neuron = replace(Neuron(), **{k: v for k, v in fixed.items() if hasattr(Neuron(), k)})
+    return Defaults(neuron, chip.synapse.weight.pulse)

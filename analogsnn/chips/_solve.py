@@ -3,7 +3,7 @@
 Two models for CP-SAT. `pack` counts the neurons of every group on every core; it is exact for capacity and shared
 biases, and small. `arrange` places items that move together (single neurons, or pieces of populations) and knows where
 spikes go: destination words, reach, forbidden directions, and how many sources a core hears; its objective is the
-number of cores in use, then the traffic between cores, then the number of chips. With single neurons it is exact.
+number of cores in use, then the traffic between cores. With single neurons it is exact for all of these.
 
 One thread, a seed and the solver's own deterministic clock: equal input gives equal output on any machine.
 """
@@ -140,12 +140,8 @@ def arrange(
     for k in cores:
         if sum(s.count for s in sources) > traffic.heard:
             model.add(sum(s.count * hears[n, k] for n, s in enumerate(sources)) <= traffic.heard)
-    each = board.chip.topology.cores_per_chip
-    chips = {c: model.new_bool_var("") for c in {k // each for k in cores}}
-    for k in cores:
-        model.add_implication(used[k], chips[k // each])
     most = 1 + sum(s.weight for s in sources) * len(cores)
-    model.minimize((len(chips) + 1) * (most * sum(used.values()) + sum(crossing)) + sum(chips.values()))
+    model.minimize(most * sum(used.values()) + sum(crossing))
     if start is not None:
         for i, (_, neurons) in enumerate(parts):
             for k in cores:

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError
-from ._biases import BiasCode, closest, code_to_current, nearest_code
+from ..errors import DoesNotFitError, InputError, Misfit
+from ..units import format_quantity
+from ._biases import BiasCode, bounds, closest, code_to_current, nearest_code
 from ._chip import Chip
 
 Kind = Literal["tau", "duration", "gain", "current"]
@@ -109,6 +110,15 @@ def translate(
     elif nearest:
         found = closest(chip, name, current or 0.0, allow_subfloor=allow_subfloor)
     else:
+        low, high = bounds(chip, name, allow_subfloor=allow_subfloor)
+        if time is not None and current is not None and not low <= current <= high and low > 0:
+            near, reach = (low, to_quantity(low)) if current < low else (high, to_quantity(high))
+            text = (
+                f"{format_quantity(time, 's')} needs {format_quantity(current, 'A')} on {name}; the nearest usable "
+                f"current is {format_quantity(near, 'A')}"
+            )
+            hint = f"ask {format_quantity(reach, 's')}" + ("" if allow_subfloor else ", or allow_subfloor")
+            raise DoesNotFitError([Misfit("time_constant", time, reach, name, hint, text)])
         found = nearest_code(chip, name, current or 0.0, allow_subfloor=allow_subfloor)
     sigma = float(np.sqrt(np.log1p(cv**2)))
     low, high = (found.realised * float(np.exp(s - 0.5 * sigma**2)) for s in (-sigma, sigma))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +39,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
         chip: ChipName = "dynapse2",
         out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the configuration.")] = None,
         html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page about it.")] = None,
-        vendor: Annotated[Path | None, typer.Option("--vendor", metavar="FILE", help="Write the driver's layout.")] = None,
+        vendor: Annotated[
+            Path | None, typer.Option("--vendor", metavar="FILE", help="Write the driver's layout.")
+        ] = None,
         json_file: Json = None,
         chips: Annotated[int, typer.Option("--chips", min=1, help="Use up to so many chips of the board.")] = 1,
         cores: Annotated[int | None, typer.Option("--cores", min=1, help="Use up to so many cores.")] = None,
@@ -46,7 +50,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
         time_limit: Annotated[float, typer.Option("--time-limit", min=0, metavar="S", help="For the solver.")] = 5.0,
         allow_subfloor: SubFloor = False,
         nearest: Nearest = False,
-        allow_forbidden: Annotated[bool, typer.Option("--allow-forbidden", help="Route where the chip forbids.")] = False,
+        allow_forbidden: Annotated[
+            bool, typer.Option("--allow-forbidden", help="Route where the chip forbids.")
+        ] = False,
         weight_unit: Annotated[str | None, typer.Option("--weight-unit", help="A weight of 1 in a NIR file.")] = None,
         seed: Seed = 0,
     ) -> None:
@@ -106,7 +112,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
         events: Annotated[Path, typer.Option("--events", metavar="FILE", help="CSV: time_s,input,index.")],
         chip: ChipName = "",
         chips: Annotated[int, typer.Option("--chips", min=1, max=1000, help="Number of mismatched chips.")] = 1,
-        duration: Annotated[str | None, typer.Option("--duration", help="As in '1 s'; default: events + 0.1 s.")] = None,
+        duration: Annotated[
+            str | None, typer.Option("--duration", help="As in '1 s'; default: events + 0.1 s.")
+        ] = None,
         cv: CV = 0.2,
         out: Annotated[Path | None, typer.Option("--out", metavar="FILE.csv", help="Write the spikes.")] = None,
         json_file: Json = None,
@@ -244,6 +252,8 @@ def load_network(text: str, chip: Chip, weight_unit: str | None) -> tuple[Networ
     module, separator, attribute = text.partition(":")
     if not separator or not module or not attribute:
         raise InputError(f"'{text}' is no network; give FILE.toml, FILE.nir, or module:object.")
+    if os.getcwd() not in sys.path:  # as `python -m` has it
+        sys.path.insert(0, os.getcwd())
     try:
         thing = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
@@ -338,7 +348,7 @@ def network_record(network: Any) -> dict[str, Any]:
         "populations": [
             {
                 "name": p.name, "size": p.size, "rate": p.rate, "pulse": p.pulse,
-                "neuron": {k: v if k != "adaptation" or v is None else dict(vars(v)) for k, v in vars(p.neuron).items()},
+                "neuron": dict(vars(p.neuron)) | {"adaptation": p.neuron.adaptation and dict(vars(p.neuron.adaptation))},
                 "synapses": {kind: dict(vars(s)) for kind, s in p.synapses.items()},
             }
             for p in network.populations
@@ -419,7 +429,9 @@ def _write_spikes(path: Path, network: Any, spikes: Any) -> None:
 def _say_compiled(data: dict[str, Any], *files: Path | None) -> None:
     neurons, cores = len(data["neurons"]), len(data["cores"])
     chips = len({c["chip"] for c in data["cores"]})
-    typer.echo(f"{neurons} neurons on {cores} cores of {chips} chips ({data['chip']}); decoded: equal to what was asked.")
+    typer.echo(
+        f"{neurons} neurons on {cores} cores of {chips} chips ({data['chip']}); decoded: equal to what was asked."
+    )
     worst = max(data["biases"].items(), key=lambda item: abs(item[1]["relative_error"]), default=None)
     if worst is not None:
         typer.echo(f"{len(data['biases'])} biases, the worst {worst[0]}: {100 * worst[1]['relative_error']:+.2f} %.")
@@ -434,7 +446,9 @@ def _say_network(data: dict[str, Any]) -> None:
     for p in data["populations"]:
         n = p["neuron"]
         tau, refractory = format_quantity(n["tau"], "s"), format_quantity(n["refractory"], "s")
-        typer.echo(f"population {p['name']}: {p['size']} neurons, tau {tau}, gain {n['gain']:.3g}, refractory {refractory}")
+        typer.echo(
+            f"population {p['name']}: {p['size']} neurons, tau {tau}, gain {n['gain']:.3g}, refractory {refractory}"
+        )
     for i in data["inputs"]:
         typer.echo(f"input {i['name']}: {i['size']} channels")
     for c in data["connections"]:

@@ -78,7 +78,9 @@ def random_network(number: int) -> tuple[Network, str, dict[str, Any]]:
         )
         stp = bool(chip.synapse.depression is not None and rng.random() < 0.1)
         kind, delay = str(rng.choice(kinds)), str(rng.choice(delays))
-        connections.append(connect(source.name, target.name, kind, pairs, rng.choice(weights, len(pairs)), delay, stp=stp))
+        connections.append(
+            connect(source.name, target.name, kind, pairs, rng.choice(weights, len(pairs)), delay, stp=stp)
+        )
     network = Network(populations=tuple(populations), inputs=tuple(inputs), connections=tuple(connections))
     chips = int(rng.integers(2, 5)) if large else int(rng.integers(1, 3))
     options = {"chips": chips, "monitor": bool(rng.integers(2)), "time_limit": float(rng.choice([0.0, 0.1]))}
@@ -96,7 +98,12 @@ def check(number: int) -> dict[str, Any]:
     """Compile one network; **Returns** what came of it, with `ok` False if it contradicts the network."""
     network, name, options = random_network(number)
     chip, start = load_chip(name), time.process_time()
-    record: dict[str, Any] = {"number": number, "chip": name, "neurons": network.size, "synapses": network.synapse_count}
+    record: dict[str, Any] = {
+        "number": number,
+        "chip": name,
+        "neurons": network.size,
+        "synapses": network.synapse_count,
+    }
     try:
         mapping = compile(network, chip, **options)
     except DoesNotFitError as error:

@@ -19,8 +19,9 @@ from ._synapses import Synapses
 
 RATE = 20.0  # Hz, of populations and inputs without an expected rate
 PROOF = 10.0  # deterministic seconds to look for a placement, or for the proof that there is none
-_SINGLE = 6000  # neurons x cores up to which the solver moves neurons one by one
+_SINGLE = 6000  # neurons x cores up to which the solver mends routes, or proves, neuron by neuron
 _EDGES = 150_000  # synapses x cores, likewise
+_FREE = 120  # neurons up to which the search for less traffic moves them one by one
 _CHUNK = 32  # neurons that move together beyond that, when routes must be mended
 
 
@@ -75,7 +76,8 @@ def allocate(
     used, crossing = cost(placed, synapses, traffic)
     best = used * chip.topology.neurons_per_core < network.size + chip.topology.neurons_per_core and crossing == 0
     if every and (wrong or (wishes.limit > 0 and used > 1 and not best)):
-        single = network.size * len(board.cores) <= _SINGLE and len(synapses.source) * len(board.cores) <= _EDGES
+        single = network.size * len(cores) <= _SINGLE and len(synapses.source) * len(cores) <= _EDGES
+        single = single if wrong else network.size <= _FREE
         parts = items(every, placed, single, _CHUNK if wrong else network.size)
         limit = max(PROOF, wishes.limit) if wrong else wishes.limit
         if not wrong:  # the cores in use are the first ones; others would only spread the network over more chips

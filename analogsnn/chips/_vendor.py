@@ -101,7 +101,7 @@ def _dynapse1(chip: Chip, at: tuple[int, int, int], words: list, routes: list, l
                 "dy": abs(y),
             }
         )
-    return made | {name: True for name in latches}
+    return made | dict.fromkeys(latches, True)
 
 
 _NEURONS = {"dynapse1": _dynapse1, "dynapse2": _dynapse2}

@@ -29,7 +29,18 @@ from pydantic import Field, StringConstraints, ValidationError
 from ..documents import Ampere, Count, Integer, Positive, Second, Section, near, read_toml, sentences
 from ..errors import InputError
 from ..units import parse_quantity
-from ._network import DELAYS, Adaptation, Connection, Input, Network, Neuron, Population, Synapse, all_to_all, one_to_one
+from ._network import (
+    DELAYS,
+    Adaptation,
+    Connection,
+    Input,
+    Network,
+    Neuron,
+    Population,
+    Synapse,
+    all_to_all,
+    one_to_one,
+)
 
 _ALIASES = {"SHUNT": "GABA_A", "GABA": "GABA_B"}  # the labels of DYNAP-SE2
 Place = tuple[Integer, Integer, Integer]
@@ -167,7 +178,7 @@ def _delay(value: str) -> str:
     except InputError:
         raise InputError(f"delay is '{value}'; there are {', '.join(DELAYS)}{near(value, DELAYS) or '.'}") from None
     raise InputError(
-        f"delay is '{value}', but no chip here has a calibration of delays in seconds; give a class: {', '.join(DELAYS)}."
+        f"delay is '{value}', but no chip here has a calibration of delays in seconds; give one of {', '.join(DELAYS)}."
     )
 
 
@@ -203,7 +214,9 @@ def _listed(given: Any, n_source: int, n_target: int, no_self: bool) -> np.ndarr
     pairs = np.array(given, np.int64).reshape(-1, 2)
     for i, j in given:
         if not (0 <= i < n_source and 0 <= j < n_target):
-            raise InputError(f"pair [{i}, {j}] names a member that is not there; the sizes are {n_source} and {n_target}.")
+            raise InputError(
+                f"pair [{i}, {j}] names a member that is not there; the sizes are {n_source} and {n_target}."
+            )
         if no_self and i == j:
             raise InputError(f"pair [{i}, {j}] joins a neuron to itself; say self_connections = true if it shall.")
     unique, count = np.unique(pairs, axis=0, return_counts=True)

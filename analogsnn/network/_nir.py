@@ -89,7 +89,7 @@ def read_nir(
 
     **Returns** the network, and one sentence for everything that was left out or filled in.
 
-    **Raises** `InputError` for files that are no NIR, nodes that a chip of spiking neurons cannot be, and missing units.
+    **Raises** `InputError` for files that are no NIR, nodes that a chip of neurons cannot be, and missing units.
     """
     import nir
 
@@ -155,7 +155,9 @@ def _from_nodes(
             if isinstance(node, nir.Affine) and np.any(node.bias != 0):
                 problems.append(f"node '{name}' has a bias; give it as the constant input of a population.")
         elif not isinstance(node, nir.Output):
-            problems.append(f"node '{name}' is a {type(node).__name__}; LIF, CubaLIF, Linear, Affine, Input, Output are read.")
+            problems.append(
+                f"node '{name}' is a {type(node).__name__}; LIF, CubaLIF, Linear, Affine, Input, Output are read."
+            )
     if weights and weight_unit is None:
         problems.append("its weights have no unit; say what a weight of 1 is, as in --weight-unit '1 nA'.")
     sizes = {t.name: t.size for t in (*populations, *inputs)}
@@ -164,7 +166,9 @@ def _from_nodes(
         for source in (a for a, b in graph.edges if b == name):
             for target in (b for a, b in graph.edges if a == name):
                 if source not in sizes or target not in sizes:
-                    problems.append(f"node '{name}' joins '{source}' to '{target}', which are not both neurons or inputs.")
+                    problems.append(
+                        f"node '{name}' joins '{source}' to '{target}', which are not both neurons or inputs."
+                    )
                 elif matrix.shape != (sizes[target], sizes[source]):
                     shape = (sizes[target], sizes[source])
                     problems.append(f"node '{name}' has weights {matrix.shape}; '{source}'→'{target}' needs {shape}.")

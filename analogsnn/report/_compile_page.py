@@ -25,8 +25,9 @@ def write_compile_report(path: Path, mapping: Mapping, *, title: str, notes: Seq
     chips = len({chip for chip, _ in o.neurons})
     page.text(
         f"{network.size} neurons and {network.synapse_count} synapses on {len(o.neurons)} cores of {chips} "
-        f"{'chips' if chips > 1 else 'chip'} of '{mapping.chip.name}' ({mapping.chip.meta.revision}). The configuration "
-        "was decoded again, by code that shares only the chip's description with the compiler, and equals what was asked.",
+        f"{'chips' if chips > 1 else 'chip'} of '{mapping.chip.name}' ({mapping.chip.meta.revision}). The "
+        "configuration was decoded again, by code that shares only the chip's description with the compiler, and equals "
+        "what was asked.",
         f"At the expected rates {traffic.crossing:.0f} spikes per second leave their core.",
     )
     with drawing():
@@ -35,7 +36,9 @@ def write_compile_report(path: Path, mapping: Mapping, *, title: str, notes: Seq
         words += " Arrows are the busiest ways of spikes between cores." if len(o.neurons) > 1 else ""
         page.figure(board_figure(mapping), words, vector=False, dpi=170)
         if len(o.neurons) > 1 or traffic.outside.any():
-            words = "Spikes per second at the expected rates, 20 Hz where none is given; the diagonal stays on its core."
+            words = (
+                "Spikes per second at the expected rates, 20 Hz where none is given; the diagonal stays on its core."
+            )
             page.figure(traffic_figure(mapping), words)
         page.section("Resources")
         words = "What the fullest core and the fullest neuron use of what they have, and the words of every neuron."
@@ -49,7 +52,9 @@ def write_compile_report(path: Path, mapping: Mapping, *, title: str, notes: Seq
     page.table(_BIASES, list(_bias_lines(mapping)), words, left=(0, 1, 2))
     page.section("Weights")
     header = ("core", "synapses", "wanted", "realised", "error", "worst", "error of all")
-    words = "Weights of every core: their range, the one that is furthest off, and the relative L2 error over all synapses."
+    words = (
+        "Weights of every core: their range, the one that is furthest off, and the relative L2 error over all synapses."
+    )
     page.table(header, list(_weight_lines(mapping)), words)
     page.section("Where every neuron is")
     words = "Indices and places that run on together stand in one row; the configuration names every neuron."

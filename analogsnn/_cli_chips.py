@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -348,7 +349,7 @@ def network_record(network: Any) -> dict[str, Any]:
         "populations": [
             {
                 "name": p.name, "size": p.size, "rate": p.rate, "pulse": p.pulse,
-                "neuron": dict(vars(p.neuron)) | {"adaptation": p.neuron.adaptation and dict(vars(p.neuron.adaptation))},
+                "neuron": asdict(p.neuron),
                 "synapses": {kind: dict(vars(s)) for kind, s in p.synapses.items()},
             }
             for p in network.populations

@@ -26,8 +26,8 @@ def write_compile_report(path: Path, mapping: Mapping, *, title: str, notes: Seq
     page.text(
         f"{network.size} neurons and {network.synapse_count} synapses on {len(o.neurons)} cores of {chips} "
         f"{'chips' if chips > 1 else 'chip'} of '{mapping.chip.name}' ({mapping.chip.meta.revision}). The "
-        "configuration was decoded again, by code that shares only the chip's description with the compiler, and equals "
-        "what was asked.",
+        "configuration was decoded again, by code that shares only the chip's description with the compiler, and it "
+        "equals what was asked.",
         f"At the expected rates {traffic.crossing:.0f} spikes per second leave their core.",
     )
     with drawing():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from analogsnn import compilation_cache
 from analogsnn.chips import load_chip
+from analogsnn.cli import main
 
 NETWORK = """
 [population.exc]
@@ -35,15 +38,28 @@ weight = "4 nA"
 pattern = "all"
 """
 EVENTS = "time_s,input,index\n" + "".join(f"{0.002 * k:.3f},in,{k % 2}\n" for k in range(1, 100))
-ROOT = Path(__file__).parents[2]  # so that it is this checkout that runs, from any folder
 INVENTED = Path(__file__).parents[1] / "chips" / "invented.toml"
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "analogsnn.cli", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+@dataclass
+class Done:
+    """How a command ended, as a process would have."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments, cwd) -> Done:
+    """The command in this process: starting Python dozens of times takes longer than all of the work."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["analogsnn", *map(str, arguments)])
+        patch.setattr(compilation_cache, "use_compilation_cache", lambda: None)  # it would hold for all other tests
+        with pytest.raises(SystemExit) as end:
+            main()
+    return Done(int(end.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")

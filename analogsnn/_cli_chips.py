@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +64,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
             _check_outputs(out, html, vendor)
             description = load_chip(_name_or_path(chip))
-            read, notes = load_network(network, description, weight_unit)
+            read, notes = load_network(network, description, weight_unit, profile)
             mapping = compile(
                 read.network, description, profile=profile, monitor=monitor, seed=seed, nearest=nearest,
                 allow_subfloor=allow_subfloor, cores=cores, chips=chips, pins=read.pins, tags=read.tags,
@@ -234,8 +234,11 @@ def add_to(app: typer.Typer, run: Run) -> None:
         run("chip check", 0, None, json_file, work, say)
 
 
-def load_network(text: str, chip: Chip, weight_unit: str | None) -> tuple[NetworkFile, list[str]]:
-    """A network from FILE.toml, FILE.nir or module:object, and remarks about what was left out or filled in."""
+def load_network(text: str, chip: Chip, weight_unit: str | None, profile: str) -> tuple[NetworkFile, list[str]]:
+    """A network from FILE.toml, FILE.nir or module:object, and remarks about what was left out or filled in.
+
+    A file says nothing of physics, so that its network has the chip's.
+    """
     from .chips import chip_defaults
     from .network import Network, NetworkFile, read_network, read_nir
 
@@ -244,12 +247,13 @@ def load_network(text: str, chip: Chip, weight_unit: str | None) -> tuple[Networ
     if unit is not None and unit <= 0:
         raise InputError(f"--weight-unit is '{weight_unit}'; it must be positive.")
     if text.endswith(".toml"):
-        return read_network(text, defaults), []
+        read = read_network(text, defaults)
+        return replace(read, network=replace(read.network, physics=chip.model_physics(profile))), []
     if text.endswith(".nir"):
         if not Path(text).is_file():
             raise InputError(f"{text}: cannot be read (no such file).")
         network, notes = read_nir(text, weight_unit=unit, defaults=defaults)
-        return NetworkFile(network, {}, {}, 0), notes
+        return NetworkFile(replace(network, physics=chip.model_physics(profile)), {}, {}, 0), notes
     module, separator, attribute = text.partition(":")
     if not separator or not module or not attribute:
         raise InputError(f"'{text}' is no network; give FILE.toml, FILE.nir, or module:object.")
@@ -260,7 +264,10 @@ def load_network(text: str, chip: Chip, weight_unit: str | None) -> tuple[Networ
     except (ImportError, AttributeError) as error:
         raise InputError(f"'{text}' cannot be imported: {error}.") from None
     if callable(thing) and not isinstance(thing, Network):
-        thing = thing()
+        try:
+            thing = thing()
+        except TypeError as error:
+            raise InputError(f"'{text}' cannot be called without arguments: {error}.") from None
     if not isinstance(thing, Network):
         raise InputError(f"'{text}' is a {type(thing).__name__}; it must be a Network, or a function that makes one.")
     return NetworkFile(thing, {}, {}, 0), []

@@ -50,7 +50,7 @@ def local_ids(core: np.ndarray, reach: np.ndarray, pinned: np.ndarray, chip: Chi
     waiting = np.flatnonzero(pinned < 0)
     for n in waiting[np.lexsort((waiting, -reach[waiting].sum(axis=1)))]:
         start = int(core[n]) % each * size
-        clash = (heard[start : start + size] & reach[n]).any(axis=1).astype(np.int64)
+        clash = np.where((heard[start : start + size] & reach[n]).any(axis=1), 1, 0)
         if chip.routing.null_tag is not None and null_core(chip) == core[n] % each:
             # The null address is for those who send nothing, and they take it before any other place.
             clash[chip.routing.null_tag - start] = 2 * size if sends[n] else -1

@@ -24,7 +24,7 @@ from ._mapping import Mapping, Place
 from ._place import Core, board_order
 from ._repeats import repeat
 from ._report_rows import bias_rows, flag_warnings, occupancy, physics_warnings, weight_warnings
-from ._requests import Policy, Requests, ask, realised
+from ._requests import Policy, Requests, all_misfits, all_warnings, ask, realised
 from ._route import check_routes, words
 from ._synapses import Synapses, check_words, fan_in, received_types
 
@@ -81,7 +81,7 @@ def compile(
     wanted_tags = _tags(network, tags or {}, chip)
     asked, received = Synapses.of(network), received_types(network)
     requests = {p.name: ask(p, received[p.name], chip, physics, policy) for p in network.populations}
-    misfits = [m for r in requests.values() for m in r.misfits] + check_words(network, chip)
+    misfits = all_misfits(requests.values()) + check_words(network, chip)
     count = np.ones(len(asked.weight), np.int64)
     known = not any(m.resource in ("synapse_type", "delay_class", "stp") for m in misfits)
     repeats = chip.synapse.weight.scheme == "repeat"
@@ -136,7 +136,7 @@ def compile(
         weights=tuple(weighed.cores),
         occupancy=occupancy(network, layout, synapses.target[keep], chip, len(usable_tags(chip))),
         warnings=tuple(
-            [w for r in requests.values() for w in r.warnings]
+            all_warnings(requests.values())
             + physics_warnings(network.physics, decoded.physics)
             + weight_warnings(weighed.cores, chip)
             + flag_warnings(network)

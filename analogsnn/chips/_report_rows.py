@@ -66,11 +66,11 @@ def physics_warnings(asked: Physics, chip: Physics) -> list[str]:
     """Constants in which the network's physics is not that of the chip."""
     a = {k: v for k, v in vars(asked).items() if k not in ("c", "feedback")} | {f"c.{k}": v for k, v in asked.c.items()}
     b = {k: v for k, v in vars(chip).items() if k not in ("c", "feedback")} | {f"c.{k}": v for k, v in chip.c.items()}
-    return [
-        f"The network's physics has {key} = {a[key]:.6g}; the chip's profile has {b[key]:.6g}, which is used."
-        for key in a
-        if key in b and a[key] != b[key]
-    ]
+    other = [key for key in a if key in b and a[key] != b[key]]
+    if not other:
+        return []
+    theirs, ours = (", ".join(f"{key} = {values[key]:.6g}" for key in other) for values in (a, b))
+    return [f"The network's physics has {theirs}; the chip's profile, which is used, has {ours}."]
 
 
 def weight_warnings(weights: list[CoreWeights], chip: Chip) -> list[str]:

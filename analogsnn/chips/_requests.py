@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import Misfit
@@ -94,7 +94,7 @@ def ask(population: Population, received: set[str], chip: Chip, physics: Physics
         named = [getattr(biases, quantity) for quantity in FEATURES[feature]]
         switch = getattr(chip.neuron.switches, feature)
         if wanted[feature] and not any(named):
-            text = f"population '{population.name}' uses {feature}, which chip '{chip.name}' does not have"
+            text = f"population '{population.name}': {feature} is used, which chip '{chip.name}' does not have"
             requests.misfits.append(Misfit("latch", 1, 0, f"population '{population.name}'", "leave it out", text))
         elif wanted[feature]:
             features.append(feature)
@@ -225,8 +225,40 @@ class _Asker:
             if abs(value / fixed - 1) <= self.chip.limits.bias_error_warn:
                 return
         there = "nothing that sets it" if fixed is None else f"it fixed at {format_quantity(fixed, unit)}"
-        text = f"{who} asks {quantity} = {format_quantity(value, unit)}; chip '{self.chip.name}' has {there}"
+        text = f"{who}: {quantity} = {format_quantity(value, unit)} is asked; chip '{self.chip.name}' has {there}"
         if fixed is not None and (self.policy.nearest or abs(value / fixed - 1) <= self.chip.limits.bias_error_fail):
             requests.warnings.append(f"{text}, which is used.")
         else:
             requests.misfits.append(Misfit("fixed_quantity", value, fixed or 0.0, who, "ask that value", text))
+
+
+def all_misfits(every: Iterable[Requests]) -> list[Misfit]:
+    """The misfits of all populations; what several have in common is one problem with all their names."""
+    found: dict[tuple, list[tuple[str, Misfit]]] = {}
+    for requests in every:
+        who = f"population '{requests.population}'"
+        for m in requests.misfits:
+            key = (m.resource, m.needed, m.available, m.hint, m.message.replace(who, ""), m.who.replace(who, ""))
+            found.setdefault(key, []).append((requests.population, m))
+    result = []
+    for some in found.values():
+        m, who = some[0][1], f"population '{some[0][0]}'"
+        names = _together([name for name, _ in some])
+        result.append(replace(m, who=m.who.replace(who, names), message=m.message.replace(who, names)))
+    return result
+
+
+def all_warnings(every: Iterable[Requests]) -> list[str]:
+    """The warnings of all populations, likewise."""
+    found: dict[str, list[str]] = {}
+    for requests in every:
+        for text in requests.warnings:
+            found.setdefault(text.replace(f"population '{requests.population}'", "{}"), []).append(requests.population)
+    return [text.replace("{}", _together(names)) for text, names in found.items()]
+
+
+def _together(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"population '{names[0]}'"
+    shown = ", ".join(f"'{n}'" for n in names[:4])
+    return f"populations {shown}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -148,7 +148,7 @@ def _from_nodes(
                 if len(syn) > 1:
                     problems.append(f"node '{name}' has {len(syn)} synaptic time constants; split it.")
                     continue
-                synapses = dict.fromkeys(("AMPA", "GABA_B"), Synapse(tau=float(syn[0])))
+                synapses = {kind: Synapse(tau=float(syn[0])) for kind in ("AMPA", "GABA_B")}
             populations.append(Population(name=name, size=int(node.v_threshold.size), neuron=neuron, synapses=synapses))
         elif isinstance(node, nir.Linear | nir.Affine):
             weights[name] = np.atleast_2d(node.weight)

@@ -211,8 +211,9 @@ def test_01_and_02_recurrent_networks_over_two_cores():
         half = size // 2
         mapping = compile(network, pins={"r": [(0, k // half, k % half) for k in range(size)]})
         routes = {(s, t // half) for s, t in pairs.tolist()}
-        own = mapping.configuration.routes
-        to_cores = own[(own[:, 3:5] != mapping.chip.routing.monitor.hop).any(axis=1)]
+        own, host = mapping.configuration.routes, mapping.chip.routing.monitor
+        assert host is not None
+        to_cores = own[(own[:, 3:5] != host.hop).any(axis=1)]
         delivered = sum(int(mask).bit_count() for mask in to_cores[:, 5])
         assert delivered == len(routes)
         found = sorted(map(tuple, np.concatenate([c.pairs for c in mapping.network.connections]).tolist()))

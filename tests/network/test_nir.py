@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import nir
 import numpy as np
 import pytest
@@ -57,10 +59,10 @@ def test_our_networks_come_back_whole(tmp_path):
 def test_other_tools_see_leaky_neurons_and_signed_weights(tmp_path):
     path = tmp_path / "net.nir"
     write_nir(NETWORK, path)
-    graph = nir.read(path)
-    assert np.allclose(graph.nodes["a"].tau, 20e-3)
-    assert graph.nodes["connection0"].weight[0, 0] == pytest.approx(3e-9)  # the sum of two synapses
-    assert graph.nodes["connection2"].weight.min() == pytest.approx(-2e-9)
+    nodes: dict[str, Any] = nir.read(path).nodes
+    assert np.allclose(nodes["a"].tau, 20e-3)
+    assert nodes["connection0"].weight[0, 0] == pytest.approx(3e-9)  # the sum of two synapses
+    assert nodes["connection2"].weight.min() == pytest.approx(-2e-9)
 
 
 def foreign(**nodes) -> nir.NIRGraph:

@@ -1,6 +1,6 @@
-"""The heart-rate network on three chips: DYNAP-SE2, a chip that does not exist yet, and DYNAP-SE1, which cannot have it.
+"""The heart-rate network on three chips: DYNAP-SE2, one that does not exist yet, and DYNAP-SE1, which cannot have it.
 
-    python examples/41_invented_chip.py
+python examples/41_invented_chip.py
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from ._chip import Chip as Chip
 from ._chip import chip_defaults as chip_defaults
 from ._compile import compile as compile
 from ._configuration import Configuration as Configuration
+from ._configuration import configuration_schema as configuration_schema
 from ._core_weights import CoreWeights as CoreWeights
 from ._decode import decode as decode
 from ._differences import differences as differences

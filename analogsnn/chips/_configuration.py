@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -248,6 +248,15 @@ def _to_cores(c: Configuration, chip: Chip) -> np.ndarray:
     return (c.routes[:, 3:5] != np.array(chip.routing.monitor.hop)).any(axis=1)
 
 
+def configuration_schema() -> dict:
+    """The JSON schema of the document, as published in docs/configuration.schema.json."""
+    return _Document.model_json_schema(by_alias=True) | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "analogsnn configuration",
+        "description": f"Format '{SCHEMA}', version {VERSION}: words, codes and latches of neuromorphic chips.",
+    }
+
+
 def physical(chip: Chip, rows: np.ndarray) -> np.ndarray:
     """One number per physical neuron, from int array [row, (chip, core, neuron)]."""
     top = chip.topology
@@ -284,8 +293,8 @@ class _Table(Section):
 
 
 class _Document(Section):
-    schema_name: Annotated[str, Field(alias="schema")]
-    version: Integer
+    schema_name: Annotated[Literal["analogsnn/configuration"], Field(alias="schema")]
+    version: Literal[1]
     chip: _ChipName
     profile: str
     populations: list[_Named]

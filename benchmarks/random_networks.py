@@ -108,7 +108,11 @@ def check(number: int) -> dict[str, Any]:
         mapping = compile(network, chip, **options)
     except DoesNotFitError as error:
         wrong = [m.resource for m in error.misfits if not confirmed(m, network, chip, options)]
-        record |= {"fits": False, "misfit": sorted({m.resource for m in error.misfits}), "unconfirmed": wrong}
+        record |= {
+            "fits": False,
+            "misfit": sorted({m.resource for m in error.misfits}),
+            "unconfirmed": sorted(set(wrong)),
+        }
         return record | {"ok": not wrong, "seconds": time.process_time() - start}
     record |= {"fits": True, "cores": len(mapping.occupancy.neurons), "seconds": time.process_time() - start}
     again = decode(Configuration.from_json(mapping.configuration.to_json(), chip), chip)
@@ -170,10 +174,9 @@ def fewest_words(network: Network, name: str, chip: Chip) -> int:
 
 
 def colourable(network: Network, chip: Chip, cores: int) -> bool:
-    """Whether populations can share `cores` cores so that no bias of any has two values: the relaxed problem.
+    """Whether the populations have room on `cores` cores so that no bias of any core has two values.
 
-    Posed from the parameters of the network, not from codes: whole populations, of any size. What this cannot have, no
-    placement can; populations that are split over cores need no less.
+    Posed from the parameters of the network, not from codes, and relaxed: what this cannot have, no placement can.
     """
     from ortools.sat.python import cp_model
 
@@ -184,8 +187,14 @@ def colourable(network: Network, chip: Chip, cores: int) -> bool:
     leaks = 1 if chip.neuron.second_leak is None else 2
     model = cp_model.CpModel()
     at = {(p.name, k): model.new_bool_var("") for p in network.populations for k in range(cores)}
+    room = chip.topology.neurons_per_core
+    count = {key: model.new_int_var(0, room, "") for key in at}
+    for key, here in at.items():
+        model.add(count[key] <= room * here)
     for p in network.populations:
-        model.add_at_least_one(at[p.name, k] for k in range(cores))
+        model.add(sum(count[p.name, k] for k in range(cores)) == p.size)
+    for k in range(cores):
+        model.add(sum(count[p.name, k] for p in network.populations) <= room)
     quantities: dict[str, dict[str, Any]] = {"tau": {}, "gain current": {}}
     for p in network.populations:
         quantities["tau"][p.name] = p.neuron.tau
@@ -201,9 +210,6 @@ def colourable(network: Network, chip: Chip, cores: int) -> bool:
             for name, value in values.items():
                 model.add_implication(at[name, k], on[value])
             model.add(sum(on.values()) <= (leaks if what == "tau" else 1))
-    room = chip.topology.neurons_per_core
-    for k in range(cores):  # no core holds more than all of the populations that are on it need, or can have
-        model.add(sum(at[p.name, k] for p in network.populations) <= room)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     return solver.solve(model) in (cp_model.OPTIMAL, cp_model.FEASIBLE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -153,7 +154,17 @@ def check_addresses(
                 f"{who} have {called} and core {core_here} cannot tell them apart, but not all its words are for both"
             )
             misfits.append(Misfit("alias_sources", int(n), 1, who, "another place for one of them", text))
-    return keep, misfits, warnings
+    return keep, _first_of_each(misfits), warnings
+
+
+def _first_of_each(misfits: list[Misfit]) -> list[Misfit]:
+    """One misfit a resource, with the number of the others: hundreds of addresses can clash for one reason."""
+    result = []
+    for resource in dict.fromkeys(m.resource for m in misfits):
+        some = [m for m in misfits if m.resource == resource]
+        more = f" (and {len(some) - 1} more addresses)" if len(some) > 1 else ""
+        result.append(replace(some[0], message=some[0].message + more))
+    return result
 
 
 def check_legal(tags: np.ndarray, chip: Chip, name: Callable[[int], str]) -> list[Misfit]:

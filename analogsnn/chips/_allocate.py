@@ -33,7 +33,7 @@ class Wishes:
     - `pins`: {neuron: (chip, core, neuron on it)}.
     - `host`: destination words that monitoring takes.
     - `insist`: allow directions that the description forbids.
-    - `apart`: pairs of populations that must not share a core.
+    - `apart`: pairs of populations that must not share a core; `distinct`: no two neurons may have one address.
     """
 
     cores: Sequence[int]
@@ -43,6 +43,7 @@ class Wishes:
     seed: int
     limit: float
     apart: frozenset[frozenset[str]] = frozenset()
+    distinct: bool = False
 
 
 def allocate(
@@ -63,7 +64,7 @@ def allocate(
     sends[synapses.source[synapses.source < network.size]] = True
     every = groups(network, requests, chip, sends, wishes.pins)
     cores = [*wishes.cores, *sorted(set(pinned) - set(wishes.cores))]  # pinned neurons may stand beyond the others
-    board = Board(chip, cores, core, pinned, wishes.apart)
+    board = Board(chip, cores, core, pinned, wishes.apart, wishes.distinct)
 
     verdict: Verdict = "found"
     placed = _fits(every, board)
@@ -103,6 +104,11 @@ def cost(core: np.ndarray, synapses: Synapses, traffic: Traffic) -> tuple[int, f
 
 _PROVED = "proved: no placement does without it"
 _NOT_PROVED = "not proved: no placement without it was found in the time given"
+
+
+def not_proved(misfit: Misfit) -> Misfit:
+    """The misfit with the remark that another placement might do without it."""
+    return _with(misfit, _NOT_PROVED)
 
 
 def _with(misfit: Misfit, remark: str) -> Misfit:

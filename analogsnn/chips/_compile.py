@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import AnalogSNNError, DoesNotFitError, InputError, Misfit
 from ..network import Connection, Network
 from ._address import assign_tags, check_addresses, check_legal, local_ids, usable_tags
-from ._allocate import Wishes, allocate, name_of, pinned_neurons, reached
+from ._allocate import Wishes, allocate, name_of, not_proved, pinned_neurons, reached
 from ._chip import Chip
 from ._core_weights import Weighed, check_range, weigh, weigh_repeats
 from ._decode import decode
@@ -112,9 +112,20 @@ def compile(
             core, unplaced, weighed = other, wrong, again
     misfits += unplaced + weighed.misfits
 
-    layout, keep, addressed, notes = _lay_out(
-        network, requests, synapses, weighed, core, places, wanted_tags, chip, host
-    )
+    def lay_out(core: np.ndarray, weighed: Weighed) -> tuple[Layout, np.ndarray, list[Misfit], list[str]]:
+        return _lay_out(network, requests, synapses, weighed, core, places, wanted_tags, chip, host)
+
+    layout, keep, addressed, notes = lay_out(core, weighed)
+    if (
+        any(m.resource.startswith("alias") for m in addressed) and not misfits
+    ):  # addresses all different, if they suffice
+        other, wrong = allocate(network, requests, synapses, chip, replace(wishes, distinct=True))
+        if other is not None and not wrong and not (again := weigh_on(other)).misfits:
+            tried = lay_out(other, again)
+            if not tried[2]:
+                core, weighed, (layout, keep, addressed, notes) = other, again, tried
+        if addressed and not places and not wanted_tags:
+            addressed = [not_proved(m) for m in addressed]
     misfits += addressed + fan_in(network, synapses.only(keep), chip)
     if misfits:
         raise DoesNotFitError(misfits)

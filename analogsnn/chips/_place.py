@@ -122,6 +122,8 @@ class Board:
     - `cores`: numbers over the board, in the order in which they fill up.
     - `core`: int array [neuron], where pinned neurons stand, -1 for all others; `pinned`: the cores as they leave them.
     - `apart`: pairs of populations that must not share a core.
+    - `distinct`: no two neurons may have one address, where that is their place: cores of equal number on all chips
+      then share the places of one.
     """
 
     chip: Chip
@@ -129,10 +131,16 @@ class Board:
     core: np.ndarray
     pinned: dict[int, Core]
     apart: frozenset[frozenset[str]]
+    distinct: bool = False
 
     def free(self, core: int, sends: bool) -> int:
         """Places that pinned neurons leave on a core for neurons that do or do not send."""
         return room(self.chip, core, sends) - int(np.count_nonzero(self.core == core))
+
+    def alike(self, core: int) -> list[int]:
+        """The cores, itself included, whose neurons have the same addresses as those of `core`, if that matters."""
+        each = self.chip.topology.cores_per_chip
+        return [k for k in self.cores if k % each == core % each] if self.distinct else [core]
 
 
 def first_fit(every: Sequence[Group], board: Board) -> np.ndarray | None:
@@ -151,7 +159,7 @@ def first_fit(every: Sequence[Group], board: Board) -> np.ndarray | None:
             fitting = [
                 (k, left)
                 for k in board.cores
-                if (left := board.free(k, group.sends) - added[k]) > 0
+                if (left := _left(board, k, group.sends, added)) > 0
                 and stand[k].takes(group.codes, group.leak, chip)
                 and not any(frozenset((group.population, other)) in board.apart for other in stand[k].pieces)
             ]
@@ -163,6 +171,16 @@ def first_fit(every: Sequence[Group], board: Board) -> np.ndarray | None:
             added[k] += len(here)
             stand[k].add(group.population, len(here), group.codes, group.leak)
     return core
+
+
+def _left(board: Board, core: int, sends: bool, added: dict[int, int]) -> int:
+    own = board.free(core, sends) - added[core]
+    alike = board.alike(core)
+    if len(alike) == 1:
+        return own
+    there = board.chip.topology.neurons_per_core
+    taken = sum(there - board.free(k, False) + added[k] for k in alike)
+    return min(own, room(board.chip, core, sends) - taken)
 
 
 def board_order(chip: Chip, chips: int) -> list[int]:

@@ -42,6 +42,10 @@ def pack(every: Sequence[Group], board: Board, *, seed: int, limit: float) -> tu
             some = [count[g, k] for g, group in enumerate(every) if group.sends or not sends]
             model.add(sum(some) <= board.free(k, sends))
         _share(model, every, board, k, {g: there[g, k] for g in range(len(every))})
+        if board.distinct:
+            alike = sum(count[g, other] for g in range(len(every)) for other in board.alike(k))
+            pinned = sum(int((board.core == other).sum()) for other in board.alike(k))
+            model.add(alike <= board.chip.topology.neurons_per_core - int(board.chip.routing.null_fires) - pinned)
     used = _used(model, board, {k: [there[g, k] for g in range(len(every))] for k in board.cores})
     model.minimize(sum(used.values()))
     verdict, solver = _run(model, seed, limit)
@@ -114,6 +118,10 @@ def arrange(
                     model.add_implication(one, present[id(g)])
         every = list({id(g): g for g, _ in parts}.values())
         _share(model, every, board, k, {n: present[id(g)] for n, g in enumerate(every)})
+        if board.distinct:
+            alike = sum(len(n) * at[i, other] for i, (_, n) in enumerate(parts) for other in board.alike(k))
+            pinned = sum(int((board.core == other).sum()) for other in board.alike(k))
+            model.add(alike <= board.chip.topology.neurons_per_core - int(board.chip.routing.null_fires) - pinned)
     used = _used(model, board, {k: [at[i, k] for i in range(len(parts))] for k in cores})
 
     item = np.full(len(board.core), -1)

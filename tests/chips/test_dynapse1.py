@@ -268,3 +268,39 @@ def test_a_configuration_comes_back_equal_and_tampering_shows():
     routes[-1, 6] += 1
     with pytest.raises(InputError, match="the address of the neuron that sends it"):
         decode(Configuration(**{**vars(again), "routes": routes}), CHIP)
+
+
+def test_addresses_are_all_different_where_that_is_possible():
+    # Four populations that cannot share a core and all hear all: on five cores of two chips, two of equal number would
+    # have 300 sources for 256 places. With 900 of 1023 addresses there is a way.
+    rng = np.random.default_rng(1)
+    pops = [population(f"p{k}", 225, tau) for k, tau in enumerate((10e-3, 14e-3, 20e-3, 28e-3))]
+    big = [population("big", 76, 10e-3)]
+    everyone = [*pops, *big]
+    connections = [
+        connect(
+            p.name,
+            q.name,
+            "AMPA",
+            np.stack([rng.integers(0, p.size, 4 * q.size), np.repeat(np.arange(q.size), 4)], 1),
+            1e-9,
+        )
+        for p in everyone
+        for q in everyone
+    ]
+    network = Network(populations=tuple(everyone), connections=tuple(connections))
+    mapping = compile(network, CHIP, chips=2)
+    addresses = [(p.core, p.neuron) for p in mapping.neurons]
+    assert len(set(addresses)) == network.size
+    assert multiset(mapping.network) == multiset(network)
+
+
+def test_more_sources_than_addresses_is_one_misfit():
+    size = 1200
+    rng = np.random.default_rng(0)
+    pairs = np.stack([rng.integers(0, size, 20 * size), np.repeat(np.arange(size), 20)], axis=1)
+    network = Network(populations=(population("a", size),), connections=(connect("a", "a", "AMPA", pairs, 1e-9),))
+    (misfit,) = misfits(network, chips=2)
+    assert misfit.resource == "alias_sources"
+    assert "more addresses" in str(misfit)
+    assert "not proved" in str(misfit)

@@ -7,14 +7,26 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import AnalogSNNError, DoesNotFitError, InputError
-from .units import format_quantity, parse_quantity
+from ._cli_records import (
+    chip_record,
+    compile_record,
+    named,
+    network_record,
+    say_bias,
+    say_chip,
+    say_compiled,
+    say_network,
+    say_rates,
+    spikes_record,
+)
+from .errors import InputError
+from .units import parse_quantity
 
 if TYPE_CHECKING:
     from .chips import Chip
@@ -82,7 +94,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 write_compile_report(html, mapping, title=f"{Path(network).stem} on {description.name}", notes=notes)
             return compile_record(mapping)
 
-        run("compile", seed, None, json_file, work, lambda data: _say_compiled(data, out, html, vendor))
+        run("compile", seed, None, json_file, work, lambda data: say_compiled(data, out, html, vendor))
 
     @app.command("decode")
     def decode_command(
@@ -105,7 +117,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                     typer.echo(f"note: {note}", err=True)
             return network_record(network)
 
-        run("decode", 0, None, json_file, work, _say_network)
+        run("decode", 0, None, json_file, work, say_network)
 
     @app.command("run")
     def run_command(
@@ -125,7 +137,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
         def work(started: float) -> dict[str, Any]:
             from .network import chips as produce
-            from .network import lanes, read_events, simulate
+            from .network import lanes, read_events, simulate, step_for
 
             _check_outputs(out)
             if not (0 <= cv < 10):
@@ -138,12 +150,13 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 raise InputError(f"--duration is '{duration}'; it must be positive.")
             if any(c.delay != "none" or c.stp for c in network.connections):
                 typer.echo("warning: delays and short-term depression have no calibration and are left out.", err=True)
-            spikes = simulate(lanes(network, produce(chips, cv, seed)), given, seconds)
+            devices = lanes(network, produce(chips, cv, seed))
+            spikes = simulate(devices, given, seconds, dt=step_for(devices))
             if out is not None:
                 _write_spikes(out, network, spikes)
             return spikes_record(network, spikes, chips, seconds)
 
-        run("run", seed, None, json_file, work, _say_rates)
+        run("run", seed, None, json_file, work, say_rates)
 
     @app.command("bias")
     def bias_command(
@@ -186,7 +199,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 "spread": list(answer.spread),
             }
 
-        run("bias", 0, None, json_file, work, _say_bias)
+        run("bias", 0, None, json_file, work, say_bias)
 
     group = typer.Typer(name="chip", help="Chip descriptions.", no_args_is_help=True)
     app.add_typer(group)
@@ -203,7 +216,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
             return chip_record(load_chip(_name_or_path(chip)))
 
-        run("chip show", 0, None, json_file, work, _say_chip)
+        run("chip show", 0, None, json_file, work, say_chip)
 
     @group.command("check")
     def check_command(
@@ -306,119 +319,6 @@ def _check_outputs(*paths: Path | None) -> None:
                 raise InputError(f"'{path}' cannot be written: {e.strerror}. Choose another place.") from None
 
 
-def misfit_record(error: AnalogSNNError) -> dict[str, Any]:
-    """`fits` and `misfit` for a network that does not fit, nothing for another error."""
-    if not isinstance(error, DoesNotFitError):
-        return {}
-    keys = ("resource", "who", "needed", "available", "hint")
-    return {"fits": False, "misfit": [{k: getattr(m, k) for k in keys} | {"message": str(m)} for m in error.misfits]}
-
-
-def compile_record(mapping: Any) -> dict[str, Any]:
-    """What `compile --json` writes."""
-    cores: dict[str, set] = {}
-    for row in mapping.biases:
-        cores.setdefault(row.name, set()).add((row.coarse, row.fine))
-    biases = {}
-    for row in mapping.biases:  # a bias that differs between cores is named with its core
-        name = row.name if len(cores[row.name]) == 1 else f"{row.name}@{row.chip}.{row.core}"
-        keys = ("requested", "realised", "coarse", "fine", "relative_error")
-        biases[name] = {k: getattr(row, k) for k in keys}
-        biases[name] |= {"quantity": row.quantity, "unit": row.unit, "asked": row.asked, "got": row.got}
-    each = mapping.chip.topology.cores_per_chip
-    return {
-        "fits": True,
-        "misfit": [],
-        "chip": mapping.chip.name,
-        "neurons": [dict(vars(p)) for p in mapping.neurons],
-        "cores": [{"chip": c, "core": k, "neurons": n} for (c, k), n in mapping.occupancy.neurons.items()],
-        "biases": biases,
-        "weights": [
-            {
-                "chip": w.core // each,
-                "core": w.core % each,
-                "wanted": w.wanted.tolist(),
-                "realised": w.realised.tolist(),
-                "masks": w.masks.tolist(),
-                "counts": w.counts.tolist(),
-                "relative_l2": w.relative_l2,
-            }
-            for w in mapping.weights
-        ],
-        "decoded_equal": True,  # else compile would have raised
-        "warnings": list(mapping.warnings),
-    }
-
-
-def network_record(network: Any) -> dict[str, Any]:
-    """A network as JSON."""
-    return {
-        "populations": [
-            {
-                "name": p.name, "size": p.size, "rate": p.rate, "pulse": p.pulse,
-                "neuron": asdict(p.neuron),
-                "synapses": {kind: dict(vars(s)) for kind, s in p.synapses.items()},
-            }
-            for p in network.populations
-        ],
-        "inputs": [{"name": i.name, "size": i.size} for i in network.inputs],
-        "connections": [
-            {
-                "source": c.source, "target": c.target, "synapse": c.synapse, "delay": c.delay, "stp": c.stp,
-                "pairs": c.pairs.tolist(), "weight": c.weight.tolist(),
-            }
-            for c in network.connections
-        ],
-    }  # fmt: skip
-
-
-def spikes_record(network: Any, spikes: Any, chips: int, seconds: float) -> dict[str, Any]:
-    """Rates (Hz) by population and chip, and all spikes."""
-    import numpy as np
-
-    rates = {}
-    for name, start in network.offsets().items():
-        size = network.population(name).size
-        mine = (spikes.neuron >= start) & (spikes.neuron < start + size)
-        each = np.bincount(spikes.lane[mine], minlength=chips) / (size * seconds)
-        rates[name] = {"mean": float(each.mean()), "per_chip": each.tolist()}
-    population, index = _named(network, spikes.neuron)
-    columns = {"time_s": spikes.time.tolist(), "chip": spikes.lane.tolist(), "population": population, "index": index}
-    return {"duration": seconds, "chips": chips, "rates": rates, "spikes": columns}
-
-
-def _named(network: Any, neuron: Any) -> tuple[list[str], list[int]]:
-    import numpy as np
-
-    names = [p.name for p in network.populations]
-    starts = np.array(list(network.offsets().values()))
-    which = np.searchsorted(starts, neuron, side="right") - 1
-    return [names[k] for k in which], (neuron - starts[which]).tolist()
-
-
-def chip_record(chip: Chip) -> dict[str, Any]:
-    """Every value of a description by its path, with its provenance."""
-    values = {}
-    plain = chip.model_dump(mode="json", by_alias=True)
-    for path in chip.paths:
-        if path.startswith("meta."):
-            continue
-        mark = chip.provenance(path)
-        alt = [{"value": value, "source": source} for value, source in mark.alt]
-        entry = {"value": _at(plain, path), "tag": mark.tag, "source": mark.source, "alt": alt, "note": mark.note}
-        values[path] = entry
-    sources = [s.model_dump() for s in chip.meta.sources]
-    return {
-        "name": chip.name, "revision": chip.meta.revision, "digest": chip.digest, "sources": sources, "values": values,
-    }  # fmt: skip
-
-
-def _at(node: Any, path: str) -> Any:
-    for part in path.replace("[", ".[").split("."):
-        node = node[int(part[1:-1])] if part.startswith("[") else node[part]
-    return node
-
-
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     import json
 
@@ -426,76 +326,9 @@ def _write_json(path: Path, data: dict[str, Any]) -> None:
 
 
 def _write_spikes(path: Path, network: Any, spikes: Any) -> None:
-    population, index = _named(network, spikes.neuron)
+    population, index = named(network, spikes.neuron)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["time_s", "chip", "population", "index"])
         times = (f"{t:.6f}" for t in spikes.time.tolist())
         writer.writerows(zip(times, spikes.lane.tolist(), population, index, strict=True))
-
-
-def _say_compiled(data: dict[str, Any], *files: Path | None) -> None:
-    neurons, cores = len(data["neurons"]), len(data["cores"])
-    chips = len({c["chip"] for c in data["cores"]})
-    typer.echo(
-        f"{neurons} neurons on {cores} cores of {chips} chips ({data['chip']}); decoded: equal to what was asked."
-    )
-    worst = max(data["biases"].items(), key=lambda item: abs(item[1]["relative_error"]), default=None)
-    if worst is not None:
-        typer.echo(f"{len(data['biases'])} biases, the worst {worst[0]}: {100 * worst[1]['relative_error']:+.2f} %.")
-    for w in data["weights"]:
-        typer.echo(f"weights of core {w['chip']}.{w['core']}: {100 * w['relative_l2']:.2f} % off (relative L2).")
-    for file in files:
-        if file is not None:
-            typer.echo(f"wrote {file}")
-
-
-def _say_network(data: dict[str, Any]) -> None:
-    for p in data["populations"]:
-        n = p["neuron"]
-        tau, refractory = format_quantity(n["tau"], "s"), format_quantity(n["refractory"], "s")
-        typer.echo(
-            f"population {p['name']}: {p['size']} neurons, tau {tau}, gain {n['gain']:.3g}, refractory {refractory}"
-        )
-    for i in data["inputs"]:
-        typer.echo(f"input {i['name']}: {i['size']} channels")
-    for c in data["connections"]:
-        low, high = (format_quantity(f(c["weight"]), "A") for f in (min, max))
-        late = "" if c["delay"] == "none" else f", {c['delay']} delay"
-        late += ", depressing" if c["stp"] else ""
-        count = len(c["pairs"])
-        typer.echo(f"{c['source']} → {c['target']} {c['synapse']}: {count} synapses, {low} to {high}{late}")
-
-
-def _say_rates(data: dict[str, Any]) -> None:
-    for name, rate in data["rates"].items():
-        low, high = min(rate["per_chip"]), max(rate["per_chip"])
-        typer.echo(f"{name}: {rate['mean']:.2f} Hz ({low:.2f} to {high:.2f} over {data['chips']} chips)")
-
-
-def _say_bias(data: dict[str, Any]) -> None:
-    current, unit = format_quantity(data["realised"], "A", 4), data["unit"]
-    typer.echo(f"{data['name']} code ({data['coarse']}, {data['fine']}): {current}")
-    if data["asked"] is not None or data["requested"] != data["realised"]:
-        asked = format_quantity(data["requested"], "A", 4)
-        typer.echo(f"  asked {asked}, error {100 * data['relative_error']:+.2f} %")
-    low, high = (format_quantity(x, "A") for x in data["current_spread"])
-    typer.echo(f"  mismatch of {100 * data['cv']:.0f} %: {low} to {high} (one standard deviation)")
-    if unit == "s" and data["sets"] is not None:
-        low, high = (format_quantity(x, "s") for x in data["spread"])
-        typer.echo(f"  {data['sets']} {format_quantity(data['got'], 's', 4)} ({low} to {high})")
-    elif data["sets"] is None:
-        typer.echo("  sets no quantity of the model")
-    else:
-        typer.echo(f"  sets {data['sets']}")
-
-
-def _say_chip(data: dict[str, Any]) -> None:
-    typer.echo(f"{data['name']}, {data['revision']} (digest {data['digest']})")
-    for s in data["sources"]:
-        typer.echo(f"  [{s['key']}] {s['what']} ({s['licence']})")
-    for path, v in data["values"].items():
-        marks = " ".join(x for x in (v["tag"], f"[{v['source']}]" if v["source"] else None) if x)
-        others = "".join(f"; {a['value']} [{a['source']}]" for a in v["alt"])
-        note = f" — {v['note']}" if v["note"] else ""
-        typer.echo(f"{path} = {v['value']}  {marks}{others}{note}")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__, _cli_chips
+from . import __version__, _cli_chips, _cli_records
 from .errors import AnalogSNNError, DoesNotFitError, InputError
 
 app = typer.Typer(
@@ -138,7 +138,7 @@ def _command(
     except InputError:
         raise
     except AnalogSNNError as e:
-        record |= {"seconds": time.perf_counter() - started, "error": _described(e), **_cli_chips.misfit_record(e)}
+        record |= {"seconds": time.perf_counter() - started, "error": _described(e), **_cli_records.misfit_record(e)}
         _write_all(targets, record)
         raise
     record |= {"seconds": time.perf_counter() - started, **data}

@@ -50,8 +50,10 @@ def routes(size, pairs):
     weights[pairs[:, 0], pairs[:, 1]] = 1
     core = np.array([0 if k < size // 2 else 1 for k in range(size)])
     each = [np.where(core[None, :] == c, weights, 0) for c in (0, 1)]
-    names = ("Idc If_nmda Igain_ahp Igain_mem Igain_syn Ipulse_ahp Ipulse Iref Ispkthr Itau_ahp Itau_mem Itau_syn Iw_ahp "
-             "Iw_0 Iw_1 Iw_2 Iw_3").split()  # fmt: skip
+    currents = (
+        "Idc If_nmda Igain_ahp Igain_mem Igain_syn Ipulse_ahp Ipulse Iref Ispkthr Itau_ahp Itau_mem Itau_syn Iw_ahp"
+    )
+    names = [*currents.split(), *(f"Iw_{k}" for k in range(4))]
     made = from_spec.config_from_specification(
         2, core, None, each, sign_rec=[np.ones_like(weights)] * 2, **{name: [1e-9, 1e-9] for name in names}
     )["config"]

@@ -28,3 +28,4 @@ from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks
+from ._step import step_for as step_for

@@ -26,7 +26,7 @@ def test_19_two_parameters_have_draws_of_their_own():
     assert np.array_equal(first, Mismatch(0.20, 0, 0).draw("i_tau", 10_000))
 
 
-# A pulse of 10 us adds I_w t kappa / (C U_T) to ln I, and 5 ms at 10 ms take 0.5 off: it takes some 43 nA to grow at all.
+# A pulse of 10 us adds I_w t kappa / (C U_T) to ln I, and 5 ms at 10 ms take 0.5 off: some 43 nA just hold the balance.
 @pytest.mark.parametrize(("kind", "weights"), [("GABA_A", (40e-9, 50e-9, 60e-9)), ("GABA_B", (50e-9, 60e-9, 80e-9))])
 def test_20_inhibition_that_misses_the_excitations_time_step_still_inhibits(kind, weights):
     def rate(weight: float) -> float:

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +84,110 @@ def demo(
     _command("demo", seed, out, json_file, work, lambda data: [_say_run(r, n) for n, r in data["runs"].items()])
 
 
+netlist_app = typer.Typer(name="netlist", help="SPICE decks: what is read, what is ignored, what is wrong.")
+app.add_typer(netlist_app)
+
+Deck = Annotated[Path, typer.Argument(metavar="DECK", help="A SPICE deck; its first line is the title.")]
+Include = Annotated[
+    list[Path] | None,
+    typer.Option("--include", metavar="DIR", help="Another folder that the deck may read; repeatable."),
+]
+
+
+@app.command()
+def simulate(
+    deck: Deck,
+    engine: Annotated[str, typer.Option("--engine", help="What solves the circuit: jax (ours) or ngspice.")] = "jax",
+    accuracy: Annotated[str | None, typer.Option("--accuracy", help="fast or reference; default: the deck's.")] = None,
+    rtol: Annotated[float | None, typer.Option("--rtol", metavar="R", help="Relative tolerance.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", metavar="V", help="Of spikes, in volt; default: half the supply.")
+    ] = None,
+    include: Include = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="Wall-clock limit in seconds.")] = 600.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Solve anew even when the result is known.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="F.nc", help="Write the waveforms (netCDF).")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="F.png", help="Draw them.")] = None,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option("--signal", metavar="NAME", help="What to draw, as v(spk) or i(vdd); repeatable."),
+    ] = None,
+    json_file: Json = None,
+) -> None:
+    """Solve a deck: waveforms, spike times, and the deck's .meas statements."""
+
+    def work(started: float) -> dict[str, Any]:
+        from . import simulation
+        from .measure import Waveforms
+
+        def draw(waves: Waveforms, target: Path, names: list[str], level: float | None) -> None:
+            from .report import drawing, waveforms_figure
+
+            with drawing():
+                waveforms_figure(waves, names, title=deck.name, threshold=level).savefig(target, dpi=110)
+
+        if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+            raise InputError(f"--plot is '{plot}'; its name must end in .png, .svg or .pdf.")
+        settings = simulation.Settings(accuracy, rtol, timeout, fresh)
+        netlist = simulation.read_deck(deck, tuple(include or ()))
+        for note in [*map(str, netlist.notes), *(f"{deck}: {text}" for text in simulation.left_out(netlist))]:
+            typer.echo(f"note: {note}", err=True)
+        run = simulation.simulate(netlist, engine, settings)
+        data = simulation.numbers(netlist, run, engine, threshold)
+        if plot is not None:
+            names = simulation.signals(netlist, run.waves, tuple(signal or ()))
+            _atomically(plot, lambda part: draw(run.waves, part, names, data["threshold"]))
+        if out is not None:
+            _atomically(out, lambda part: run.waves.to_xarray().to_netcdf(part, engine="h5netcdf"))
+        return data
+
+    targets = [t for t in (out, plot) if t is not None]
+    _command("simulate", None, None, json_file, work, _say_simulation, jax=engine != "ngspice", targets=targets)
+
+
+def _say_simulation(data: dict[str, Any]) -> None:
+    steps = "" if data["steps"] is None else f"{data['steps']} steps ({data['rejected']} rejected), "
+    typer.echo(f"{data['engine']}: {len(data['nodes'])} nodes, {steps}{data['seconds_run']:.2f} s")
+    for name, node in data["nodes"].items():
+        times = node["spike_times"]
+        if times:
+            first_last = f"first {times[0] * 1e3:.4g} ms, last {times[-1] * 1e3:.4g} ms"
+            typer.echo(f"  v({name}) passes {data['threshold']:.3g} V {len(times)} times, {first_last}")
+    for name, value in data["measures"].items():
+        typer.echo(f"  {name} = {value:.6g}")
+
+
+@netlist_app.command("check")
+def netlist_check(deck: Deck, include: Include = None, json_file: Json = None) -> None:
+    """What a deck says: what was read, what was ignored, what is wrong. Nothing is run."""
+
+    def work(started: float) -> dict[str, Any]:
+        from .errors import NetlistErrors
+        from .netlist import check_netlist
+        from .simulation import deck_roots
+
+        report = check_netlist(deck, deck_roots(deck, tuple(include or ())))
+        if not report.ok:
+            for note in report.notes:
+                typer.echo(f"note: {note}", err=True)
+            raise NetlistErrors(list(report.problems))
+        return {
+            "deck": report.file, "title": report.title, "files": list(report.files), "counts": dict(report.counts),
+            "analyses": list(report.analyses), "notes": [str(note) for note in report.notes],
+        }  # fmt: skip
+
+    _command("netlist check", None, None, json_file, work, _say_report, jax=False)
+
+
+def _say_report(data: dict[str, Any]) -> None:
+    typer.echo(f"{data['deck']}: {data['title']}")
+    typer.echo("read: " + ", ".join(f"{count} {what}" for what, count in data["counts"].items()))
+    typer.echo("files: " + ", ".join(data["files"]))
+    for note in data["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo("nothing is wrong")
+
+
 def _numbers(text: str) -> list[float]:
     try:
         return [float(x) for x in text.split(",") if x.strip()]
@@ -118,33 +222,40 @@ class _progress:
 
 def _command(
     name: str,
-    seed: int,
+    seed: int | None,
     out: Path | None,
     json_file: Path | None,
     work: Callable[[float], dict[str, Any]],
     say: Callable[[dict[str, Any]], Any],
+    *,
+    jax: bool = True,
+    targets: Sequence[Path] = (),
 ) -> None:
-    """Run a command: check that its outputs can be written, do the work, write the JSON, turn errors into statuses."""
-    from .compilation_cache import use_compilation_cache
+    """Run a command: check that its outputs can be written, do the work, write the JSON, turn errors into statuses.
 
+    `work` writes the files in `targets`; `jax` says that it compiles.
+    """
     started = time.perf_counter()
     record: dict[str, Any] = {"version": __version__, "command": name, "seed": seed, "seconds": None, "error": None}
-    targets = [t for t in (json_file, out / "result.json" if out else None) if t is not None]
+    results = [t for t in (json_file, out / "result.json" if out else None) if t is not None]
     try:
-        for target in targets:
+        for target in (*results, *targets):
             _check_writable(target)
-        use_compilation_cache()
+        if jax:
+            from .compilation_cache import use_compilation_cache
+
+            use_compilation_cache()
         data = work(started)
     except InputError:
         raise
     except AnalogSNNError as e:
         record |= {"seconds": time.perf_counter() - started, "error": _described(e), **_cli_records.misfit_record(e)}
-        _write_all(targets, record)
+        _write_all(results, record)
         raise
     record |= {"seconds": time.perf_counter() - started, **data}
-    _write_all(targets, record)
+    _write_all(results, record)
     say(data)
-    for target in targets:
+    for target in (*results, *targets):
         typer.echo(f"wrote {target}")
     if out is not None:
         typer.echo(f"wrote {out / 'report.html'}")
@@ -162,6 +273,16 @@ def _check_writable(target: Path) -> None:
             pass
     except OSError as e:
         raise InputError(f"'{target}' cannot be written: {e.strerror}. Choose another folder.") from None
+
+
+def _atomically(target: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make the file beside its place, then move it there: whole, or not at all."""
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    try:
+        write(part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write_all(targets: list[Path], record: dict[str, Any]) -> None:

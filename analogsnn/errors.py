@@ -21,6 +21,20 @@ class SimulationError(AnalogSNNError):
     """A run that started and could not be finished truthfully (overflow, not a number, a tool that failed)."""
 
 
+class ConvergenceError(SimulationError):
+    """A solve that did not get to its end.
+
+    **Fields**
+
+    - `time`: s, how far it got; 0 for an operating point. `node`: the node with the largest error.
+    - `waves`: the `Waveforms` until there, or None.
+    """
+
+    def __init__(self, message: str, *, time: float, node: str, waves: object = None):
+        self.time, self.node, self.waves = time, node, waves
+        super().__init__(message)
+
+
 @dataclass(frozen=True)
 class Misfit:
     """One limit of a chip that a network breaks.
@@ -78,3 +92,11 @@ class NetlistErrors(InputError):
     def __init__(self, problems: list[NetlistError]):
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class NgspiceError(SimulationError):
+    """ngspice is missing, too old, crashed, hung, or says in its log that the result is not one; `log` is the log."""
+
+    def __init__(self, message: str, log: str = ""):
+        self.log = log
+        super().__init__(message)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from analogsnn.heart_rate import Recording, shipped_recording
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_ngspice_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every session asks ngspice itself; within a session equal runs are shared."""
+    from analogsnn.ngspice import _cache
+
+    folder: Path = tmp_path_factory.mktemp("ngspice-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_cache, "cache_folder", lambda: folder)
+        yield
 
 
 @pytest.fixture(scope="session")

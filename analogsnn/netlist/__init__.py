@@ -18,6 +18,7 @@ from ._expressions import Number as Number
 from ._expressions import Voltage as Voltage
 from ._expressions import evaluate as evaluate
 from ._expressions import parse_expression as parse_expression
+from ._expressions import walk as walk
 from ._functions import BEHAVIOURAL_FUNCTIONS as BEHAVIOURAL_FUNCTIONS
 from ._functions import PARAMETER_FUNCTIONS as PARAMETER_FUNCTIONS
 from ._lines import Location as Location

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._functions import RANDOM
 from ._numbers import NUMBER, NumberProblem, read_number, scaled
 
 MAX_DEPTH = 150
@@ -311,7 +312,35 @@ def evaluate(tree: Expression, lookup: Callable[[Expression], Any], functions: M
     """
     if isinstance(tree, Number):
         return tree.value
-    if isinstance(tree, Call):
-        arguments = [evaluate(part, lookup, functions) for part in tree.arguments]
-        return functions[tree.function](*arguments)
-    return lookup(tree)
+    if not isinstance(tree, Call):
+        return lookup(tree)
+    if tree.function in RANDOM:
+        nominal, spread = (evaluate(part, lookup, functions) for part in tree.arguments[:2])
+        if _is_zero(spread):
+            return nominal
+        raise RandomDraw(tree.function, tree.at)
+    arguments, draw = [], None
+    for part in tree.arguments:
+        try:
+            arguments.append(evaluate(part, lookup, functions))
+        except RandomDraw as error:
+            draw = error
+    if draw is not None:
+        if tree.function == "*" and any(map(_is_zero, arguments)):
+            return 0.0  # `switch*agauss(…)` with the switch off
+        raise draw
+    return functions[tree.function](*arguments)
+
+
+class RandomDraw(ExpressionProblem):
+    """A random function whose value would count."""
+
+    def __init__(self, function: str, at: int):
+        super().__init__(
+            f"{function}() draws a random number, so the deck would not mean one circuit.", at,
+            "Give the mean here, and the spread to a Monte Carlo campaign.",
+        )  # fmt: skip
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value == 0

@@ -28,6 +28,7 @@ from ._netlist import (
     Scope,
 )
 from ._parser import Deck
+from ._topology import check_topology
 from ._values import Values, hidden_names, outwards
 
 MAX_ELEMENTS = 500_000
@@ -81,6 +82,8 @@ class _Flattener:
         scale = options.get("scale", 1.0)
         scale = float(scale) if isinstance(scale, (int, float)) else 1.0
         CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes, scale).run(self.ic, self.nodeset)
+        if "0" in self.nodes:
+            self.notes += check_topology(self.elements, self.nodes, self.first_use, self.log)
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
         measures = tuple(self.measure(item) for item in directives.measures)
         if not analyses:
@@ -335,11 +338,9 @@ class _Flattener:
         if found is None:
             binned = [n for n in block.visible("models") if n.rpartition(".")[0] == template.model]
             if binned:
-                for name in binned:
-                    part = block.find_model(name)
-                    assert part is not None
-                    self.keep_model(*part, scope)
-                return template.model
+                parts = [part for name in binned if (part := block.find_model(name)) is not None]
+                kept = [self.keep_model(*part, scope) for part in parts]
+                return kept[0].rpartition(".")[0]  # ngspice finds the bin by the size
             hint = near(template.model, block.visible("models"), kind="Models visible here")
             self.values.once(template.line, template.model_at,
                       f"unknown model '{template.model}' on {template.name.upper()}.", hint)  # fmt: skip

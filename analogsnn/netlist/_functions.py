@@ -19,8 +19,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Functions that draw a random number at every reading; refused, because a deck must mean one circuit.
-RANDOM = frozenset({"agauss", "gauss", "aunif", "unif", "limit"})
+# Functions that draw a random number at every reading, with their numbers of arguments; the first is the nominal value,
+# the second its spread. Refused where it matters, because a deck must mean one circuit.
+RANDOM = {"agauss": 3, "gauss": 3, "aunif": 2, "unif": 2, "limit": 2}
 # Names with a meaning of their own on a B-source; a parameter of the same name goes before.
 BEHAVIOURAL_NAMES = {"pi": math.pi, "e": math.e}
 BEHAVIOURAL_VARIABLES = frozenset({"time", "temper", "hertz"})

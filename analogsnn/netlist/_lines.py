@@ -108,6 +108,19 @@ class Files:
         self.log = log
         self.opened = 0
 
+    def find(self, folder: str, name: str) -> str:
+        """Where `name` is meant to be: beside the file that includes it, else below one of the roots."""
+        here = os.path.normpath(os.path.join(folder, name))
+        if os.path.exists(here):
+            return here
+        places = (os.path.normpath(os.path.join(root, name)) for root in self.given)
+        return next((place for place in places if os.path.isfile(place) and self.allows(place)), here)
+
+    def allows(self, path: str) -> bool:
+        """Whether `path`, links followed, lies below one of the roots."""
+        real = os.path.realpath(path)
+        return any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in self.roots)
+
     def text(self, path: str, asked: LogicalLine | None = None, at: int = 0) -> str | None:
         """The text of the file at `path`; `asked` is the statement that wants it. None where the log says why."""
 
@@ -116,11 +129,11 @@ class Files:
             self.log.problem_at(where, message, hint, asked.text if asked else "")
 
         real = os.path.realpath(path)
-        if not any(real == root or real.startswith(root.rstrip(os.sep) + os.sep) for root in self.roots):
+        if not self.allows(path):
             allowed = " or ".join(f"'{root}'" for root in self.given) or "none: the deck was given as text"
             return refuse(
                 f"'{path}' lies outside the folder that a deck may read ({allowed}).",
-                "Move the file below it, or allow another folder with root=.",
+                "Move the file below it, or allow another folder (root= in Python, --include on the command line).",
             )
         self.opened += 1
         if self.opened > MAX_INCLUDES:
@@ -351,7 +364,7 @@ def _include(
         return
     name, at = fields[1]
     section = fields[2][0].lower() if wanted == 3 else None
-    path = os.path.normpath(os.path.join(os.path.dirname(chain[-1].path), os.path.expanduser(name)))
+    path = files.find(os.path.dirname(chain[-1].path), os.path.expanduser(name))
     # The same library may include another section of itself; the same part of the same file may not.
     key = (os.path.realpath(path), section)
     names = [(os.path.realpath(item.path), item.section) for item in chain]

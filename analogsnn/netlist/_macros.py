@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ._deck import Block, Bound, Function
-from ._expressions import Call, Current, Expression, ExpressionProblem, Name, Number, Voltage, rewrite, walk
+from ._expressions import Call, Current, Expression, ExpressionProblem, Name, Number, RandomDraw, Voltage, rewrite, walk
 from ._functions import ARGUMENTS, BEHAVIOURAL_FUNCTIONS, PARAMETER_FUNCTIONS, RANDOM
 from ._lines import Log
 from ._names import near
@@ -87,11 +87,10 @@ def _check_calls(tree: Expression, behavioural: bool, functions: Mapping[str, Fu
             continue
         name, count = node.function, len(node.arguments)
         if name not in table:
+            if name in RANDOM and not behavioural and count == RANDOM[name]:
+                continue  # a foundry's mismatch switch may turn it off, which only its value shows
             if name in RANDOM:
-                raise ExpressionProblem(
-                    f"{name}() draws a random number, so the deck would not mean one circuit.", node.at,
-                    "Give the mean here, and the spread to a Monte Carlo campaign.",
-                )  # fmt: skip
+                raise RandomDraw(name, node.at)
             if name in PARAMETER_FUNCTIONS or name in _OPERATORS:
                 raise ExpressionProblem(f"'{name}' cannot be used in a B-source (nor by ngspice).", node.at)
             where = "B-sources" if behavioural else "parameters"

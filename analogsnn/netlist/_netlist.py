@@ -262,6 +262,16 @@ class Netlist:
         raise KeyError(f"no element '{name}'. {near(name.lower(), (e.name for e in self.elements))}".strip())
 
     @property
+    def supply(self) -> float | None:
+        """The largest DC source to ground (V), or None without one: half of it is where a spike is counted."""
+        values = [
+            abs(float(e.parameters.get("dc", 0.0)))
+            for e in self.elements
+            if isinstance(e, IndependentSource) and e.letter == "v" and "0" in e.nodes and not e.waveform
+        ]
+        return max(values, default=0.0) or None
+
+    @property
     def scale(self) -> float:
         """Factor on the sizes of MOS devices (`.option scale=1u` lets them be written in micrometre)."""
         value = self.options.get("scale", 1.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ._deck import Bound
 from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
-from ._expressions import Expression, Name, Number, walk
+from ._expressions import Expression, Name, Number, RandomDraw, walk
 from ._lines import Log, LogicalLine
 from ._netlist import Binding, Parameter, Scope
 
-_FAILURES = (Circular, Undefined, ArithmeticError, ValueError, TypeError)
+_FAILURES = (Circular, Undefined, RandomDraw, ArithmeticError, ValueError, TypeError)
 
 
 class Values:

@@ -15,3 +15,4 @@ from ._style import PALE as PALE
 from ._style import drawing as drawing
 from ._style import new_figure as new_figure
 from ._style import population_colours as population_colours
+from ._waveforms import waveforms_figure as waveforms_figure

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ..chips import Mapping
+from typing import TYPE_CHECKING
+
 from ..units import format_quantity
+
+if TYPE_CHECKING:
+    from ..chips import Mapping
 
 HEADER = ("bias", "stands for", "requested", "realised", "current asked", "current realised", "coarse", "fine", "error")
 

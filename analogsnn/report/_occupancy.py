@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ..chips import Mapping
 from ._style import BLUE, INK, ORANGE, PALE, family, new_figure, population_colours
+
+if TYPE_CHECKING:
+    from ..chips import Mapping
 
 
 def occupancy_figure(mapping: Mapping) -> Figure:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..network import Network
 from ._style import GREY, PALE, population_colours
+
+if TYPE_CHECKING:
+    from ..network import Network
 
 _DENSE = 8.0  # Hz; populations that fire more are drawn finer, so that their rhythm shows
 

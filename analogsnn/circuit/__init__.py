@@ -1,0 +1,30 @@
+"""Netlist → circuit: a differential equation for the node voltages, every parameter a leaf."""
+
+from ._circuit import Circuit as Circuit
+from ._inputs import Inputs as Inputs
+from ._inputs import Segment as Segment
+from ._inputs import at_time as at_time
+from ._inputs import build_inputs as build_inputs
+from ._inputs import dc_inputs as dc_inputs
+from ._inputs import input_values as input_values
+from ._inputs import segment as segment
+from ._precision import use_float64 as use_float64
+from ._system import Currents as Currents
+from ._system import Structure as Structure
+from ._system import System as System
+from ._system import Wiring as Wiring
+from ._system import currents as currents
+from ._system import expression_nodes as expression_nodes
+from ._system import formula_value as formula_value
+from ._system import linearised_current as linearised_current
+from ._system import structure as structure
+from ._system import structure_without_gains as structure_without_gains
+from ._system import system as system
+from ._system import total_current as total_current
+from ._topology import Topology as Topology
+from ._values import Values as Values
+from ._values import element_values as element_values
+from ._values import evaluator as evaluator
+from ._values import extended as extended
+from ._values import is_traced as is_traced
+from ._values import stack as stack

@@ -1,0 +1,285 @@
+"""The circuit as an ordinary differential equation in its states, with the Jacobian.
+
+    M dx/dt = -R (i(v, t) + C P du/dt),    v = S x + P u,    M = R C S
+
+with x the state voltages, u the sources, C the capacitances between nodes, i the currents that leave the nodes (design:
+ideal sources are eliminated, so that what remains is stiff but no algebraic equation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..devices import Coefficients, capacitances, coefficients, conductances, drain_current
+from ..netlist import Behavioural, Current, Expression, Name, Voltage, evaluate, walk
+from ._functions import JAX_BEHAVIOURAL_FUNCTIONS
+from ._topology import Topology
+from ._values import Values, is_traced
+
+
+class Wiring(NamedTuple):
+    """What hangs where, as matrices: the same for every value of the parameters (but for the gains of E elements).
+
+    Rows are the nodes that currents leave, or sums over them (`projected`).
+    """
+
+    terminals_x: Any  # [3 fet, state]: gate, source, drain against bulk, mirrored for p devices
+    terminals_u: Any  # [3 fet, input]
+    fet_out: Any  # [row, fet]
+    formula_out: Any  # [row, behavioural]
+    formula_x: Any  # [nodes read, state]: voltages that behavioural currents read
+    formula_u: Any  # [nodes read, input]
+    # [entry, 3 fet]: what each conductance adds to the entries of the Jacobian that can differ from zero
+    by_conductance: Any = None
+
+
+class Currents(NamedTuple):
+    """How the currents of a circuit follow from x and u."""
+
+    wiring: Wiring
+    fet: Coefficients
+    linear_x: Any  # [row, state], S: resistors and G elements
+    linear_u: Any  # [row, input], S: the same, and current sources
+    formula: tuple[dict[str, Any], ...]
+    celsius: Any
+
+
+class System(NamedTuple):
+    """M dx/dt = currents + coupling du/dt.
+
+    - `currents`: rows are the currents into the states, A.
+    - `coupling [state, input]`: what the sources' slopes push through the capacitances, F.
+    - `mass [state, state]`: M, F, and its inverse.
+    """
+
+    currents: Currents
+    coupling: Any
+    mass: Any
+    inverse_mass: Any
+
+
+class Structure(NamedTuple):
+    """v = S x + P u and the capacitances, dense: `s [node, state]`, `p [node, input]`, `c [node, node]`."""
+
+    s: Any
+    p: Any
+    c: Any
+
+
+def structure(topology: Topology, values: Values) -> Structure:
+    """The matrices S, P and C."""
+    s, p = structure_without_gains(topology) if not topology.gains else _with_gains(topology, values.gain)
+    return Structure(s, p, _capacitance(topology, values))
+
+
+def structure_without_gains(topology: Topology) -> tuple[np.ndarray, np.ndarray]:
+    """S and P of a circuit without E elements: plain numbers, since nothing moves them."""
+    return _solved(topology, _bases(topology))
+
+
+def _with_gains(topology: Topology, gain: Any) -> tuple[Any, Any]:
+    matrix = jnp.asarray(_bases(topology)) if is_traced(gain) else _bases(topology)
+    for follow in topology.follows:
+        for node, sign in zip(follow.controls, (1.0, -1.0), strict=True):
+            if follow.gain >= 0 and node != len(topology.nodes):
+                matrix = _added(matrix, follow.node, node, sign * gain[follow.gain])
+    return _solved(topology, matrix)
+
+
+def _added(matrix: Any, row: int, column: int, value: Any) -> Any:
+    if not isinstance(matrix, np.ndarray):
+        return matrix.at[row, column].add(value)
+    matrix[row, column] += float(value)
+    return matrix
+
+
+def _bases(topology: Topology) -> np.ndarray:
+    """Which node each eliminated one follows, `[node, node]`."""
+    n = len(topology.nodes)
+    matrix = np.zeros((n, n))
+    for follow in topology.follows:
+        if follow.base != n:
+            matrix[follow.node, follow.base] = 1.0
+    return matrix
+
+
+def _solved(topology: Topology, matrix: Any) -> tuple[Any, Any]:
+    n = len(topology.nodes)
+    s, p = np.zeros((n, len(topology.states))), np.zeros((n, len(topology.inputs)))
+    s[list(topology.states), range(len(topology.states))] = 1.0
+    for follow in topology.follows:
+        if follow.input >= 0:
+            p[follow.node, follow.input] = follow.sign
+    if not topology.follows:
+        return s, p
+    inverse = _library(matrix).linalg.inv(np.eye(n) - matrix)
+    return inverse @ s, inverse @ p
+
+
+def _capacitance(topology: Topology, values: Values) -> Any:
+    """Capacitance matrix over all nodes, ground left out: `[node, node]` in F."""
+    n = len(topology.nodes)
+    at = {"d": 0, "g": 1, "s": 2, "b": 3}
+    rows, value = [topology.capacitor_nodes], [jnp.asarray(values.capacitance)]
+    if topology.fets:
+        for pair, array in capacitances(values.card, values.instance).items():
+            rows.append(topology.fet_nodes[:, [at[pair[0]], at[pair[1]]]])
+            value.append(jnp.asarray(array))
+    a, b = np.concatenate(rows).T
+    c = jnp.concatenate(value)
+    matrix = jnp.zeros((n + 1, n + 1))
+    matrix = matrix.at[a, a].add(c).at[b, b].add(c).at[a, b].add(-c).at[b, a].add(-c)
+    return matrix[:n, :n]
+
+
+def currents(topology: Topology, values: Values, parts: Structure, extended: bool) -> Currents:
+    """The currents that leave the nodes: `out` matrices have a row a node."""
+    n = len(topology.nodes)
+
+    def pick(nodes: np.ndarray) -> np.ndarray:
+        chosen = np.zeros((len(nodes), n + 1))
+        chosen[range(len(nodes)), nodes] = 1.0
+        return chosen[:, :n]
+
+    d, g, s, b = (pick(column) for column in topology.fet_nodes.T)
+    sign = topology.polarity[:, None]
+    terminals = np.concatenate([sign * (part - b) for part in (g, s, d)]) if topology.fets else np.zeros((0, n))
+    first, second = (pick(column) for column in topology.resistor_nodes.T)
+    resistors = (first - second).T @ (jnp.asarray(values.conductance)[:, None] * (first - second))
+    plus, minus, high, low = (pick(column) for column in topology.controlled_nodes.T)
+    controlled = (plus - minus).T @ (jnp.asarray(values.transconductance)[:, None] * (high - low))
+    into, out_of = (pick(column) for column in topology.input_nodes.T)
+    pushed = (into - out_of).T * (topology.pushes * jnp.asarray(values.push))
+    linear = resistors + controlled
+    from_, to = (pick(column) for column in topology.behavioural_nodes.T)
+    reads = pick(np.array([topology.nodes.index(name) for name in formula_nodes(topology)], dtype=int))
+    wiring = Wiring(
+        terminals_x=terminals @ parts.s, terminals_u=terminals @ parts.p, fet_out=((d - s) * sign).T,
+        formula_out=(from_ - to).T, formula_x=reads @ parts.s, formula_u=reads @ parts.p,
+    )  # fmt: skip
+    return Currents(
+        wiring=wiring, fet=coefficients(values.card, values.instance, values.celsius, extended=extended),
+        linear_x=linear @ parts.s, linear_u=linear @ parts.p + pushed, formula=values.formula, celsius=values.celsius,
+    )  # fmt: skip
+
+
+def projected(c: Currents, rows: Any) -> Currents:
+    """The same currents with every matrix of rows multiplied from the left."""
+    wiring = c.wiring._replace(fet_out=rows @ c.wiring.fet_out, formula_out=rows @ c.wiring.formula_out)
+    return c._replace(wiring=wiring, linear_x=rows @ c.linear_x, linear_u=rows @ c.linear_u)
+
+
+def system(topology: Topology, values: Values, extended: bool) -> System:
+    """The differential equation."""
+    parts = structure(topology, values)
+    rows = topology.kcl
+    into = projected(currents(topology, values, parts, extended), -rows)
+    row, column = np.nonzero(topology.touching)
+    wiring = into.wiring
+    entries = _library(wiring.terminals_x).tile(wiring.fet_out[row], 3) * wiring.terminals_x.T[column]
+    into = into._replace(wiring=wiring._replace(by_conductance=entries))
+    mass = rows @ parts.c @ parts.s
+    return System(into, -rows @ parts.c @ parts.p, mass, jnp.linalg.inv(mass))
+
+
+def _library(array: Any) -> Any:
+    """NumPy for what is known before a run, else JAX."""
+    return np if isinstance(array, np.ndarray) else jnp
+
+
+def formula_nodes(topology: Topology) -> list[str]:
+    """The nodes that behavioural currents read, each once."""
+    found: dict[str, None] = {}
+    for element in topology.behavioural:
+        for node in expression_nodes(element.expression):
+            found[node] = None
+    return list(found)
+
+
+def expression_nodes(expression: Expression) -> list[str]:
+    """The nodes in an expression, ground left out."""
+    probes = [part for part in walk(expression) if isinstance(part, Voltage)]
+    return [node for probe in probes for node in (probe.plus, probe.minus) if node != "0"]
+
+
+def formula_value(
+    element: Behavioural,
+    voltages: Mapping[str, Any],
+    names: Mapping[str, Any],
+    time: Any,
+    celsius: Any,
+    currents: Mapping[str, Any] | None = None,
+) -> Any:
+    """The value of a B-source (V or A) from node voltages, the values of its names, and currents of voltage sources."""
+
+    def lookup(leaf: Expression) -> Any:
+        if isinstance(leaf, Current):
+            return (currents or {})[leaf.source]
+        if isinstance(leaf, Voltage):
+            return voltages.get(leaf.plus, 0.0) - voltages.get(leaf.minus, 0.0)
+        assert isinstance(leaf, Name)
+        if leaf.name in names:
+            return names[leaf.name]
+        return time if leaf.name == "time" else celsius
+
+    return evaluate(element.expression, lookup, JAX_BEHAVIOURAL_FUNCTIONS) * names.get("m=", 1.0)
+
+
+def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> Any:
+    """The currents, `[row]` in A."""
+    total = c.linear_x @ x + c.linear_u @ u
+    if topology.fets:
+        total = total + c.wiring.fet_out @ drain_current(c.fet, *_terminals(c, x, u))
+    if topology.behavioural:
+        total = total + c.wiring.formula_out @ _formulas(
+            topology, c, c.wiring.formula_x @ x + c.wiring.formula_u @ u, t
+        )
+    return total
+
+
+def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any) -> tuple[Any, Any, Any]:
+    """The currents `[row]`, their derivative by x `[row, state]`, and that by time at slope du of u `[row]`."""
+    total = c.linear_x @ x + c.linear_u @ u
+    by_x, by_t = c.linear_x, c.linear_u @ du
+    if topology.fets:
+        i, *g = conductances(c.fet, *_terminals(c, x, u))
+        total = total + c.wiring.fet_out @ i
+        weights, count = jnp.concatenate(g), len(topology.fets)
+        if c.wiring.by_conductance is not None:
+            place = np.full(topology.touching.shape, c.wiring.by_conductance.shape[0])
+            place[topology.touching] = range(c.wiring.by_conductance.shape[0])
+            by_x = by_x + jnp.append(c.wiring.by_conductance @ weights, 0.0)[place]
+        else:
+            per_fet = weights[:, None] * c.wiring.terminals_x
+            by_x = by_x + c.wiring.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
+        moved = weights * (c.wiring.terminals_u @ du)
+        by_t = by_t + c.wiring.fet_out @ (moved[:count] + moved[count : 2 * count] + moved[2 * count :])
+    if topology.behavioural:
+        read, moving = c.wiring.formula_x @ x + c.wiring.formula_u @ u, c.wiring.formula_u @ du
+        total = total + c.wiring.formula_out @ _formulas(topology, c, read, t)
+        slopes = jax.jacfwd(lambda r: _formulas(topology, c, r, t))(read)
+        in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (jnp.asarray(t, dtype=float),), (jnp.ones(()),))[1]
+        by_x = by_x + c.wiring.formula_out @ slopes @ c.wiring.formula_x
+        by_t = by_t + c.wiring.formula_out @ (slopes @ moving + in_time)
+    return total, by_x, by_t
+
+
+def _terminals(c: Currents, x: Any, u: Any) -> tuple[Any, Any, Any]:
+    v = c.wiring.terminals_x @ x + c.wiring.terminals_u @ u
+    third = v.shape[0] // 3
+    return v[:third], v[third : 2 * third], v[2 * third :]
+
+
+def _formulas(topology: Topology, c: Currents, read: Any, t: Any) -> Any:
+    voltages = dict(zip(formula_nodes(topology), read, strict=True))
+    return jnp.stack(
+        [
+            jnp.asarray(formula_value(element, voltages, names, t, c.celsius), dtype=float)
+            for element, names in zip(topology.behavioural, c.formula, strict=False)
+        ]
+    )

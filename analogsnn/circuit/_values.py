@@ -1,0 +1,137 @@
+"""The numbers of a circuit's elements, as arrays, from its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ..devices import COMMON_KEYS, INSTANCE_KEYS, POLAR_KEYS
+from ..netlist import PARAMETER_FUNCTIONS, Behavioural, Element, Evaluator, Name, walk
+from ._functions import JAX_PARAMETER_FUNCTIONS
+from ._topology import Topology, refuse
+
+
+class Values(NamedTuple):
+    """What a run needs of the parameters; arrays in the order of the topology, SI units."""
+
+    card: dict[str, Any]  # [fet]
+    instance: dict[str, Any]  # [fet]
+    celsius: Any
+    capacitance: Any  # [capacitor]
+    conductance: Any  # [resistor]
+    transconductance: Any  # [controlled]
+    gain: Any  # [gains]
+    formula: tuple[dict[str, Any], ...]  # the names in each B-source: behavioural currents first, then inputs
+    push: Any  # [input]: how many parallel sources, 1 for voltages
+
+
+# Terms of the card that are left out of the program while they are all zero.
+_EXTENDED_KEYS = ("gm", "dib", "th")
+
+
+def extended(values: Values) -> bool:
+    """Whether body effect, DIBL or mobility reduction take part: any of them not zero, or being differentiated."""
+    terms = [values.card[key] for key in _EXTENDED_KEYS]
+    return any(is_traced(term) or bool(np.any(np.asarray(term) != 0)) for term in terms)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether JAX is looking: differentiating, batching or compiling."""
+    return isinstance(value, Tracer)
+
+
+def stack(values: Sequence[Any]) -> Any:
+    """Numbers → one array; a JAX array only where one of them is traced."""
+    if any(is_traced(v) for v in values):
+        return jnp.stack([jnp.asarray(v, dtype=float) for v in values])
+    return np.array([float(v) for v in values], dtype=float)
+
+
+def evaluator(overrides: Mapping[str, Any]) -> Evaluator:
+    """An evaluator whose results are floats, or traced where an override is."""
+    if any(is_traced(v) for v in overrides.values()):
+        return Evaluator(JAX_PARAMETER_FUNCTIONS, overrides)
+    return Evaluator(PARAMETER_FUNCTIONS, {k: float(v) for k, v in overrides.items()})
+
+
+def element_values(topology: Topology, numbers: Evaluator) -> Values:
+    """The numbers of all elements.
+
+    **Raises** `NetlistError` for a card that lacks a value, and for sizes and resistances that are not positive.
+    """
+    card: dict[str, list[Any]] = {key: [] for key in (*POLAR_KEYS, *COMMON_KEYS)}
+    instance: dict[str, list[Any]] = {key: [] for key in INSTANCE_KEYS}
+    for fet in topology.fets:
+        polarity = fet.definition.name[0]
+        for key in (*POLAR_KEYS, *COMMON_KEYS):
+            name = f"ekv_{key}{polarity if key in POLAR_KEYS else ''}"
+            binding = fet.inside.find(name)
+            if binding is None:
+                where = fet.definition.file
+                raise refuse(fet, f"the card in {where} says '* model: ekv' and has no parameter '{name}'.",
+                             f"Add .param {name}=… to the card; circuits/cards/ekv.lib explains it.")  # fmt: skip
+            card[key].append(numbers.binding(binding))
+        for key in INSTANCE_KEYS:
+            given = key in fet.parameters
+            if not given and key != "m":
+                raise refuse(fet, f"subcircuit '{fet.definition.name}' has no parameter '{key}'.",
+                             "An EKV card's nfet and pfet have W, L, dvt and dbt.")  # fmt: skip
+            value = numbers.parameter(fet, key) if given else 1.0
+            if key in ("w", "l", "m"):
+                check_positive(fet, {"w": "W", "l": "L", "m": "m"}[key], value)
+            instance[key].append(value)
+    formulas = [*topology.behavioural, *(e for e in topology.inputs if isinstance(e, Behavioural))]
+    return Values(
+        card={key: stack(values) for key, values in card.items()},
+        instance={key: stack(values) for key, values in instance.items()},
+        celsius=numbers.overrides["temp"],
+        capacitance=stack([_value(e, "c", numbers) * multiple(e, numbers) for e in topology.capacitors]),
+        conductance=stack([multiple(e, numbers) / _resistance(e, numbers) for e in topology.resistors]),
+        transconductance=stack([_value(e, "gain", numbers) * multiple(e, numbers) for e in topology.controlled]),
+        gain=stack([_value(e, "gain", numbers) for e in topology.gains]),
+        formula=tuple(_names(e, numbers) for e in formulas),
+        push=stack([multiple(e, numbers) if e.letter == "i" else 1.0 for e in topology.inputs]),
+    )
+
+
+def multiple(element: Element, numbers: Evaluator) -> Any:
+    """How many of an element stand in parallel."""
+    return numbers.parameter(element, "m") if "m" in element.parameters else 1.0
+
+
+def check_positive(element: Element, name: str, value: Any) -> None:
+    """Refuse a size that is not positive, where its value is known.
+
+    **Raises** `NetlistError`.
+    """
+    if not is_traced(value) and not float(value) > 0:
+        raise refuse(element, f"{name} of {element.name.upper()} is {float(value):g}.", "It must be positive.")
+
+
+def _value(element: Element, key: str, numbers: Evaluator) -> Any:
+    value = numbers.parameter(element, key)
+    if element.letter == "c" and not is_traced(value) and float(value) < 0:
+        raise refuse(element, f"{element.name.upper()} is {float(value):g} F.", "A capacitance is not negative.")
+    return value
+
+
+def _resistance(element: Element, numbers: Evaluator) -> Any:
+    value = numbers.parameter(element, "r")
+    check_positive(element, "the resistance", value)
+    return value
+
+
+def _names(element: Behavioural, numbers: Evaluator) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for part in walk(element.expression):
+        if isinstance(part, Name) and part.name not in values:
+            if part.name in ("time", "temper") and element.scope.find(part.name) is None:
+                continue
+            values[part.name] = numbers.expression(part, element.scope)
+    if "m" in element.parameters:
+        values["m="] = numbers.parameter(element, "m")
+    return values

@@ -1,0 +1,169 @@
+"""The EKV transistor: drain current, conductances and capacitances as pure functions.
+
+Equations: Enz, Krummenacher and Vittoz, Analog Integrated Circuits and Signal Processing 8, 1995,
+DOI 10.1007/BF01239381, in the smooth form that `circuits/cards/ekv.lib` states and ngspice computes. With all voltages
+referred to the bulk and all signs flipped for a p device, T in kelvin:
+
+    s  = √(vds² + ε²)                            |vds| without its kink
+    x  = ph + (vsb + vdb - s)/2,  p = (x + √(x² + ε²))/2 + 1e-9
+    VT = vt + gm (√p - √ph) - dib/L s            vt: threshold at T, mismatch included
+    vp = (vgb - VT)/n
+    lf = ln(1 + e^((vp - vsb)/2UT)),  lr the same with vdb
+    I  = IS (lf - lr)(lf + lr) (1 + s/(ve L)) / (1 + th UT (lf + lr))
+
+A new term costs this file and the card: the tests compare `conductances` with automatic differentiation of
+`drain_current`, and both with ngspice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+KELVIN = 273.15
+REFERENCE_TEMPERATURE = 300.15  # K, where the card's values hold
+
+# Keys of the card, with the letter of the polarity behind them, and those without.
+POLAR_KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib")
+COMMON_KEYS = ("cox", "cgo", "cjw", "ut", "eps")
+INSTANCE_KEYS = ("w", "l", "dvt", "dbt", "m")
+_ROOT_SHIFT = 1e-9  # V, keeps √p differentiable where p would vanish
+
+
+class Coefficients(NamedTuple):
+    """What the current needs of each transistor, worked out once before a run; arrays `[fet]` or `[fet, lane]`.
+
+    The last four are None when body effect, mobility reduction and DIBL are off: the short form is then used.
+    """
+
+    specific: Any  # IS, A
+    threshold: Any  # VT at zero body effect, V
+    slope: Any  # 1/n
+    thermal: Any  # 1/(2 UT), 1/V
+    early: Any  # 1/(ve L), 1/V
+    eps2: Any  # ε², V²
+    body: Any = None  # gm, √V
+    phi: Any = None  # ph, V
+    dibl: Any = None  # dib/L
+    mobility: Any = None  # th UT
+
+
+def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: Any, *, extended: bool) -> Coefficients:
+    """Coefficients of transistors at a temperature.
+
+    **Arguments**
+
+    - `card`: `POLAR_KEYS` and `COMMON_KEYS`, each an array over the transistors (of their own polarity).
+    - `instance`: `w`, `l` in m, `dvt` in V (positive: larger |VT|), `dbt` relative, `m` parallel devices.
+    - `celsius`: temperature in °C.
+    - `extended`: whether body effect, mobility reduction and DIBL take part. False leaves them out of the program.
+    """
+    w, l, dvt, dbt, m = (instance[key] for key in INSTANCE_KEYS)  # noqa: E741
+    ratio = (celsius + KELVIN) / REFERENCE_TEMPERATURE
+    ut = card["ut"] * ratio
+    kp = card["kp"] * ratio**-1.5
+    base = (
+        2 * card["n"] * kp * (1 + dbt) * m * w / l * ut**2,
+        card["vt"] + dvt - card["tcv"] * (celsius + KELVIN - REFERENCE_TEMPERATURE),
+        1 / card["n"],
+        1 / (2 * ut),
+        1 / (card["ve"] * l),
+        card["eps"] ** 2,
+    )
+    if not extended:
+        return Coefficients(*base)
+    return Coefficients(*base, card["gm"], card["ph"], card["dib"] / l, card["th"] * ut)
+
+
+def capacitances(card: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
+    """Capacitances in F by their two terminals: overlap, oxide in weak inversion, junctions."""
+    w, l, m = instance["w"], instance["l"], instance["m"]  # noqa: E741
+    overlap, junction = m * card["cgo"] * w, m * card["cjw"] * w
+    gate = m * card["cox"] * w * l * (card["n"] - 1) / card["n"]
+    return {"gs": overlap, "gd": overlap, "gb": gate, "db": junction, "sb": junction}
+
+
+# ln(1 + e) = 2 z Σ q_k z^2k with z = e/(2 + e): the polynomial closest to atanh(z)/z for z² in [0, 1/9], highest power
+# first (a Chebyshev fit in 40 digits; largest error 1.3e-18). Four times faster than log1p, and as exact.
+_ATANH = (
+    0.08522081781390699, 0.0416225325593041, 0.06055084364034609, 0.06650187016337313, 0.07693307021152004,
+    0.09090870416252403, 0.11111112040373837, 0.14285714272727057, 0.20000000000092874, 0.33333333333333076, 1.0,
+)  # fmt: skip
+
+
+def softplus(x: Any) -> Any:
+    """ln(1 + eˣ), without overflow and with finite derivatives in both tails; relative error below 1e-15."""
+    return _softplus_and_tail(x)[0]
+
+
+def _softplus_and_tail(x: Any) -> tuple[Any, Any]:
+    """ln(1 + eˣ) and e^-|x|."""
+    tail = jnp.exp(-jnp.abs(x))
+    z = tail / (2 + tail)
+    w = z * z
+    series: Any = _ATANH[0]
+    for coefficient in _ATANH[1:]:
+        series = series * w + coefficient
+    return jnp.maximum(x, 0.0) + 2 * z * series, tail
+
+
+def _sigmoid(x: Any, tail: Any) -> Any:
+    """The derivative of softplus, from e^-|x|."""
+    return jnp.where(x >= 0, 1.0, tail) / (1 + tail)
+
+
+def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
+    """Current into the drain (A) of an n device; voltages (V) against the bulk, mirrored for a p device."""
+    vds = vd - vs
+    s = jnp.sqrt(vds * vds + c.eps2)
+    pinch = (vg - c.threshold) * c.slope
+    if c.body is not None:
+        x = c.phi + 0.5 * (vs + vd - s)
+        p = 0.5 * (x + jnp.sqrt(x * x + c.eps2)) + _ROOT_SHIFT
+        pinch = pinch - (c.body * (jnp.sqrt(p) - jnp.sqrt(c.phi)) - c.dibl * s) * c.slope
+    lf, lr = softplus((pinch - vs) * c.thermal), softplus((pinch - vd) * c.thermal)
+    current = c.specific * (lf - lr) * (lf + lr) * (1 + s * c.early)
+    return current if c.mobility is None else current / (1 + c.mobility * (lf + lr))
+
+
+def conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any, Any, Any]:
+    """The drain current and its derivatives by gate, source and drain voltage (A, A/V).
+
+    That by the bulk is minus their sum.
+    """
+    vds = vd - vs
+    s = jnp.sqrt(vds * vds + c.eps2)
+    steer = vds / s  # ∂s/∂vd = -∂s/∂vs
+    pinch = (vg - c.threshold) * c.slope
+    pinch_s = pinch_d = 0.0
+    if c.body is not None:
+        x = c.phi + 0.5 * (vs + vd - s)
+        root = jnp.sqrt(x * x + c.eps2)
+        p = 0.5 * (x + root) + _ROOT_SHIFT
+        sqrt_p = jnp.sqrt(p)
+        pinch = pinch - (c.body * (sqrt_p - jnp.sqrt(c.phi)) - c.dibl * s) * c.slope
+        by_x = c.body * 0.25 * (1 + x / root) / sqrt_p
+        pinch_s = -(by_x * 0.5 * (1 + steer) + c.dibl * steer) * c.slope
+        pinch_d = -(by_x * 0.5 * (1 - steer) - c.dibl * steer) * c.slope
+    xf, xr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
+    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(xf), _softplus_and_tail(xr)
+    # d lf = qf d(pinch - vs), d lr = qr d(pinch - vd)
+    qf, qr = _sigmoid(xf, tail_f) * c.thermal, _sigmoid(xr, tail_r) * c.thermal
+    total, early = lf + lr, 1 + s * c.early
+    square = (lf - lr) * total
+    lf_g, lr_g = qf * c.slope, qr * c.slope
+    lf_s, lr_s = qf * (pinch_s - 1), qr * pinch_s
+    lf_d, lr_d = qf * pinch_d, qr * (pinch_d - 1)
+    scale = c.specific
+    drop = 0.0
+    if c.mobility is not None:
+        scale = scale / (1 + c.mobility * total)
+        drop = c.mobility / (1 + c.mobility * total) * square * early
+
+    def by(f: Any, r: Any, stretch: Any) -> Any:
+        return scale * (2 * (lf * f - lr * r) * early + square * stretch - drop * (f + r))
+
+    slant = c.early * steer
+    return scale * square * early, by(lf_g, lr_g, 0.0), by(lf_s, lr_s, -slant), by(lf_d, lr_d, slant)

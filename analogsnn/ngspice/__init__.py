@@ -1,0 +1,12 @@
+"""ngspice as judge: netlist → waveforms, each run in a process of its own. The only room with PySpice (GPL-3.0)."""
+
+from ..errors import NgspiceError as NgspiceError
+from ._ekv import ekv_current as ekv_current
+from ._log import classify as classify
+from ._options import ACCURACY as ACCURACY
+from ._options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
+from ._process import ngspice_version as ngspice_version
+from ._run import dc as dc
+from ._run import operating_point as operating_point
+from ._run import run as run
+from ._run import transient as transient

@@ -1,0 +1,151 @@
+"""Waveforms of a run, as they are or with the derivatives of the circuit's parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..circuit import Circuit, build_inputs, dc_inputs, extended, is_traced, structure_without_gains
+from ..errors import InputError
+from ..waveforms import Waveforms
+from ._loop import DONE, advance, equation, start
+from ._operating_point import FIRST_STEP, first_guess, held_states, solve_point, with_derivative
+from ._plan import Plan, Points, Run, states_of, step_segments
+from ._points import node_waveforms, waveforms
+from ._replay import Steps, replay
+from ._rosenbrock import interpolate, interpolated_slope
+from ._transport import Blocks, without_wiring
+
+# Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed number
+# of points in each.
+TRACED_STEPS, TRACED_POINTS = 16384, 4
+
+
+def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
+    """The waveforms of a run."""
+    points, (begin, end, dense) = run.points, states_of(plan, run)
+    k = points.step
+    x = interpolate(begin[k], end[k], tuple(vector[k] for vector in dense), points.theta[:, None])
+    return _finish(circuit, plan, run, run.inputs, x)
+
+
+def _finish(circuit: Circuit, plan: Plan, run: Run, inputs: Any, x: Any) -> Waveforms:
+    numbers = {"steps": len(run.rows) if run.count is None else run.count, "rejected": run.rejected}
+    if run.count is not None:
+        numbers["n_valid"] = run.count * TRACED_POINTS + 1
+    if plan.keep.nodes is None:
+        return waveforms(circuit, run.points.t, x, segment=run.points.segment, inputs=inputs, **numbers)
+    return node_waveforms(circuit, plan.keep, run.points.t, x, run.points.segment, inputs, **numbers)
+
+
+def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: Blocks) -> Waveforms:
+    """The same waveforms from the same steps, now with the derivatives of the traced parameters.
+
+    **Raises** `InputError` for the gain of an E element, by which derivatives are not offered.
+    """
+    topology, values = circuit.topology, circuit.values()
+    if is_traced(values.gain):
+        raise InputError("derivatives by the gain of an E element are not offered; use a G element across a resistor.")
+    inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
+    parts = equation(topology, extended(values), values)
+    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run))
+    wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
+    taken = replay(
+        topology, plan.tableau, blocks, plan.kept, wiring, without_wiring(parts), inputs, _start(circuit, plan, run),
+        steps, run.count,
+    )  # fmt: skip
+    points, (begin, end, dense) = run.points, states_of(plan, run)
+    k, theta = points.step, points.theta[:, None]
+    moving = interpolate(taken.start[k], taken.end[k], tuple(vector[k] for vector in taken.dense), theta)
+    slope = interpolated_slope(begin[k], end[k], tuple(v[k] for v in dense), theta) / run.rows[k, 1][:, None]
+    slope = jax.lax.stop_gradient(slope)
+    waves = _finish(circuit, plan, run, inputs, moving + taken.shift[k] * slope)
+    return _with_phases(circuit, plan, waves, taken.shift[k], slope)
+
+
+def _segments(run: Run) -> Any:
+    t = run.rows[:, 0]
+    if not is_traced(t):
+        return step_segments(run.inputs, t)
+    edges = jnp.asarray(run.inputs.edges)
+    return jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
+
+
+def _start(circuit: Circuit, plan: Plan, run: Run) -> Any:
+    """The state at time zero with its derivative."""
+    numbers, tran = circuit.numbers(), plan.tran
+    base = dc_inputs(circuit.topology, numbers, at_time_zero=(tran.step, plan.stop))
+    held = {node: numbers.value(voltage) for node, voltage in circuit.netlist.ic.items()}
+    if tran.uic:
+        return jnp.asarray(held_states(circuit, held, base, circuit.values())[1])
+    return with_derivative(circuit, jnp.asarray(run.x0), base, held)
+
+
+def _with_phases(circuit: Circuit, plan: Plan, waves: Waveforms, shift: Any, slope: Any) -> Waveforms:
+    """Waveforms with the phase of every node that follows one state and no source."""
+    topology = circuit.topology
+    if topology.gains:
+        return waves
+    s, p = structure_without_gains(topology)
+    place = {state: column for column, state in enumerate(plan.kept)}
+    none = jnp.zeros(len(waves.time))
+    shifts, rates = [], []
+    for node in waves.nodes:
+        row = topology.nodes.index(node) if node in topology.nodes else None
+        if row is None or np.count_nonzero(s[row]) != 1 or p[row].any():
+            shifts.append(none)
+            rates.append(none)
+            continue
+        state = int(np.flatnonzero(s[row])[0])
+        shifts.append(shift[:, place[state]])
+        rates.append(s[row, state] * slope[:, place[state]])
+    return dataclasses.replace(waves, shift=jnp.stack(shifts), rates=jnp.stack(rates))
+
+
+def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) -> Waveforms:
+    """A run inside a program that JAX compiles or batches: room for a fixed number of steps, failures raised at run time."""
+    topology, values = frozen.topology, frozen.values()
+    capacity = min(plan.max_steps, TRACED_STEPS) if plan.max_steps == 5_000_000 else plan.max_steps
+    inputs = build_inputs(topology, frozen.numbers(), plan.tran.step, plan.stop)
+    inputs = jax.tree.map(jnp.asarray, inputs)
+    numbers = frozen.numbers()
+    base = dc_inputs(topology, numbers, at_time_zero=(plan.tran.step, plan.stop))
+    held = {node: numbers.value(voltage) for node, voltage in circuit.netlist.ic.items()}
+    clamped, target = held_states(frozen, held, base, values)
+    x0 = jnp.asarray(target)
+    if not plan.tran.uic:
+        guess = first_guess(frozen)
+        x0, found, _ = solve_point(topology, extended(values), values, base, clamped, target, guess)
+        x0 = eqx.error_if(x0, ~found, "no operating point was found; run without jit to learn at which node.")
+    parts = equation(topology, extended(values), values)
+    state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP))
+    rows = eqx.error_if(
+        state.rows, state.status != DONE,
+        f"the run did not end within {capacity} steps, or its step shrank to nothing; give max_steps=…, or run without jit "
+        "to learn where.",
+    )  # fmt: skip
+    n, last = len(topology.states), state.count - 1
+    rows = rows[jnp.minimum(jnp.arange(capacity), last)]
+    columns = [0, 1, *(2 + n * k + i for k in range(1 + len(plan.tableau.dense)) for i in plan.kept)]
+    run = Run(inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count)
+    return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)), blocks)
+
+
+def _fixed_points(plan: Plan, run: Run) -> Points:
+    """The plan's own times, or the same number of points in every step; points past the end repeat the last."""
+    t0, h = run.rows[:, 0], run.rows[:, 1]
+    if plan.grid is not None:
+        t = jnp.asarray(plan.grid)
+        step = jnp.clip(jnp.searchsorted(t0, t, side="right") - 1, 0, run.count - 1)
+        return Points(t, step, jnp.clip((t - t0[step]) / h[step], 0.0, 1.0), _segments(run)[step])
+    step = jnp.repeat(jnp.arange(len(t0)), TRACED_POINTS)
+    theta = jnp.tile(jnp.arange(1, TRACED_POINTS + 1) / TRACED_POINTS, len(t0))
+    theta = jnp.where(step < run.count, theta, 1.0)
+    step = jnp.concatenate([jnp.zeros(1, dtype=int), jnp.minimum(step, run.count - 1)])
+    theta = jnp.concatenate([jnp.zeros(1), theta])
+    return Points(t0[step] + theta * h[step], step, theta, _segments(run)[step])

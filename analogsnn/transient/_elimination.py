@@ -1,0 +1,69 @@
+"""Inverting the small matrices of a Rosenbrock step, with few large operations.
+
+The states are ordered by levels (`analogsnn.circuit`): each level but the last is a diagonal block, eliminated at
+once; what
+is left is inverted by Gauss-Jordan steps. No pivots are exchanged: a step's matrix M/(hγ) - ∂f/∂y is dominated by its
+diagonal as soon as the step is short enough, and a step that was spoilt is refused by its error estimate and shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Up to this many multiplications a sum over a broadcast product is faster than a call of the matrix library.
+SMALL_PRODUCT = 1500
+
+
+def factor(levels: tuple[int, ...], matrix: Any) -> Callable[[Any], Any]:
+    """Invert a matrix whose first `levels[0]` rows are a diagonal block, and so on; gives the function that multiplies
+    with the inverse."""
+    inverted = _invert(levels, matrix)
+    return lambda b: _apply(inverted, matrix, b)
+
+
+@jax.custom_jvp
+def _apply(inverted: Any, matrix: Any, b: Any) -> Any:
+    return inverted @ b
+
+
+@_apply.defjvp
+def _apply_jvp(primals: Any, tangents: Any) -> Any:
+    # From matrix x = b, so that nobody differentiates the inversion itself.
+    inverted, _, b = primals
+    _, d_matrix, d_b = tangents
+    x = inverted @ b
+    return x, inverted @ (d_b - d_matrix @ x)
+
+
+def _invert(levels: tuple[int, ...], matrix: Any) -> Any:
+    k = levels[0]
+    if len(levels) == 1:
+        return _gauss_jordan(matrix)
+    pivot = 1.0 / jnp.diagonal(matrix)[:k]
+    right = pivot[:, None] * matrix[:k, k:]
+    below = matrix[k:, :k] * pivot[None, :]
+    rest = _invert(levels[1:], matrix[k:, k:] - _product(below, matrix[:k, k:]))
+    corner = -_product(right, rest)
+    return jnp.block([[jnp.diag(pivot) - _product(corner, below), corner], [-_product(rest, below), rest]])
+
+
+def _product(a: Any, b: Any) -> Any:
+    if a.shape[0] * a.shape[1] * b.shape[1] > SMALL_PRODUCT:
+        return a @ b
+    return jnp.sum(a[:, :, None] * b[None, :, :], axis=1)
+
+
+def _gauss_jordan(matrix: Any) -> Any:
+    n = matrix.shape[0]
+    for k in range(n):
+        unit = np.zeros(n)
+        unit[k] = 1.0
+        column = matrix[:, k]
+        cleared = matrix * (1.0 - unit)[None, :] + np.outer(unit, unit)
+        matrix = cleared - (column - unit)[:, None] * (cleared[k] / column[k])[None, :]
+    return matrix

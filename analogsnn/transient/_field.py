@@ -1,0 +1,52 @@
+"""The differential equation of a circuit near a point in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..circuit import Segment, System, Topology, at_time, linearised_current, total_current
+from ..devices import drain_current
+
+
+def is_straight(topology: Topology) -> bool:
+    """Whether all that the sources do between two edges is a straight line in time."""
+    return topology.linear_inputs == len(topology.inputs) and not topology.behavioural
+
+
+def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
+    """M dy/dt, its derivative by y and its derivative by t: `[state]`, `[state, state]`, `[state]`."""
+    c = parts.currents
+    u, du, d2u = at_time(topology, line, t, c.formula, c.celsius)
+    total, by_y, by_t = linearised_current(topology, c, y, u, du, t)
+    if topology.linear_inputs < len(topology.inputs):
+        by_t = by_t + parts.coupling @ d2u
+    return total + parts.coupling @ du, by_y, by_t
+
+
+def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Callable[[Any, Any], Any]:
+    """M dy/dt as a function of (time since t, y)."""
+    c = parts.currents
+    if not is_straight(topology):
+
+        def general(late: Any, y: Any) -> Any:
+            u, du, _ = at_time(topology, line, t + late, c.formula, c.celsius)
+            return total_current(topology, c, y, u, t + late) + parts.coupling @ du
+
+        return general
+    # What the sources do is worked out once, so that a stage costs the transistors alone.
+    u, du, _ = at_time(topology, line, t, c.formula, c.celsius)
+    terminals, terminals_slope = c.wiring.terminals_u @ u, c.wiring.terminals_u @ du
+    start, slope = c.linear_u @ u + parts.coupling @ du, c.linear_u @ du
+    count = len(topology.fets)
+    linear = bool(topology.resistors or topology.controlled)
+
+    def straight(late: Any, y: Any) -> Any:
+        v = c.wiring.terminals_x @ y + (terminals + late * terminals_slope)
+        total = start + late * slope
+        if count:
+            current = drain_current(c.fet, v[:count], v[count : 2 * count], v[2 * count :])
+            total = total + c.wiring.fet_out @ current
+        return total + c.linear_x @ y if linear else total
+
+    return straight

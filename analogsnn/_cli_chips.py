@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .network import Network, NetworkFile
 
 Work = Callable[[float], dict[str, Any]]
-Run = Callable[[str, int, Path | None, Path | None, Work, Callable[[dict[str, Any]], Any]], None]
+Run = Callable[..., None]  # (name, seed, out, json_file, work, say, *, jax)
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")]
 ChipName = Annotated[str, typer.Option("--chip", metavar="C", help="A built-in chip or the path of a description.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same bits.")]
@@ -44,7 +44,7 @@ CV = Annotated[float, typer.Option("--cv", help="Mismatch: coefficient of variat
 
 
 def add_to(app: typer.Typer, run: Run) -> None:
-    """Add the commands to `app`; `run` is what every command of the application runs in."""
+    """Add the commands to `app`; `run` is what every command of the application runs in (see `cli`)."""
 
     @app.command("compile")
     def compile_command(
@@ -94,7 +94,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 write_compile_report(html, mapping, title=f"{Path(network).stem} on {description.name}", notes=notes)
             return compile_record(mapping)
 
-        run("compile", seed, None, json_file, work, lambda data: say_compiled(data, out, html, vendor))
+        run("compile", seed, None, json_file, work, lambda data: say_compiled(data, out, html, vendor), jax=False)
 
     @app.command("decode")
     def decode_command(
@@ -117,7 +117,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                     typer.echo(f"note: {note}", err=True)
             return network_record(network)
 
-        run("decode", 0, None, json_file, work, say_network)
+        run("decode", 0, None, json_file, work, say_network, jax=False)
 
     @app.command("run")
     def run_command(
@@ -199,7 +199,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 "spread": list(answer.spread),
             }
 
-        run("bias", 0, None, json_file, work, say_bias)
+        run("bias", 0, None, json_file, work, say_bias, jax=False)
 
     group = typer.Typer(name="chip", help="Chip descriptions.", no_args_is_help=True)
     app.add_typer(group)
@@ -216,7 +216,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
             return chip_record(load_chip(_name_or_path(chip)))
 
-        run("chip show", 0, None, json_file, work, say_chip)
+        run("chip show", 0, None, json_file, work, say_chip, jax=False)
 
     @group.command("check")
     def check_command(
@@ -244,7 +244,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             bare = len(data["without_provenance"])
             typer.echo(f"{file}: chip '{data['name']}' is complete; {bare} values do not say where they come from.")
 
-        run("chip check", 0, None, json_file, work, say)
+        run("chip check", 0, None, json_file, work, say, jax=False)
 
 
 def load_network(text: str, chip: Chip, weight_unit: str | None, profile: str) -> tuple[NetworkFile, list[str]]:

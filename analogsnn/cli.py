@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__
+from . import __version__, _cli_chips, _cli_records
 from .errors import AnalogSNNError, DoesNotFitError, InputError
 
 app = typer.Typer(
@@ -250,7 +250,7 @@ def _command(
     except InputError:
         raise
     except AnalogSNNError as e:
-        record |= {"seconds": time.perf_counter() - started, "error": _described(e)}
+        record |= {"seconds": time.perf_counter() - started, "error": _described(e), **_cli_records.misfit_record(e)}
         _write_all(results, record)
         raise
     record |= {"seconds": time.perf_counter() - started, **data}
@@ -292,6 +292,9 @@ def _write_all(targets: list[Path], record: dict[str, Any]) -> None:
         part = target.with_name(target.name + ".part")
         part.write_text(text)
         os.replace(part, target)
+
+
+_cli_chips.add_to(app, _command)
 
 
 def main() -> None:

@@ -61,9 +61,9 @@ def find_code(chip: Chip, name: str, current: float, who: str, *, allow_subfloor
     """As `nearest_code`, but a request that cannot be met comes back as a `Misfit` that names `who`."""
     polarity, scale = _scaled(chip, name)
     currents, order = chip.sorted_currents[polarity]
-    low, high = currents[0] * scale, currents[-1] * scale
+    low, high = bounds(chip, name, allow_subfloor=True)
     ask = format_quantity(current, "A", 4)
-    if not low * (1 - _SLACK) <= current <= high * (1 + _SLACK):
+    if current <= 0 or not low * (1 - _SLACK) <= current <= high * (1 + _SLACK):
         bound = float(high if current > high else low)
         text = f"{who}: {name} reaches {format_quantity(low, 'A')} to {format_quantity(high, 'A')}, asked {ask}"
         return Misfit("bias_range", current, bound, who, f"ask {format_quantity(bound, 'A')} at the nearest", text)
@@ -71,14 +71,12 @@ def find_code(chip: Chip, name: str, current: float, who: str, *, allow_subfloor
     if current < floor * (1 - _SLACK) and not allow_subfloor:
         text = f"{who}: {name} = {ask} lies below the floor of {format_quantity(floor, 'A')}, where no law holds"
         return Misfit("bias_floor", current, floor, who, "ask more, or allow_subfloor", text)
-    right = int(np.clip(np.searchsorted(currents, current / scale), 1, len(currents) - 1))
-    left = right - 1
-    best = left if current - currents[left] * scale <= currents[right] * scale - current else right
-    best = int(np.searchsorted(currents, currents[best]))  # the first of equal currents
-    code = BiasCode(current, float(currents[best] * scale), *_split(chip, int(order[best])))
+    code = closest(chip, name, current, allow_subfloor=True)
     if abs(code.relative_error) > chip.limits.bias_error_fail:
+        right = int(np.clip(np.searchsorted(currents, current / scale), 1, len(currents) - 1))
         two = ", ".join(
-            f"{_split(chip, int(order[k]))} gives {format_quantity(currents[k] * scale, 'A', 4)}" for k in (left, right)
+            f"{_split(chip, int(order[k]))} gives {format_quantity(currents[k] * scale, 'A', 4)}"
+            for k in (right - 1, right)
         )
         text = (
             f"{who}: {name} = {ask} lies between codes, the nearest is {100 * code.relative_error:+.1f} % off and at "
@@ -86,6 +84,27 @@ def find_code(chip: Chip, name: str, current: float, who: str, *, allow_subfloor
         )
         return Misfit("bias_resolution", abs(code.relative_error), chip.limits.bias_error_fail, who, two, text)
     return code
+
+
+def closest(chip: Chip, name: str, current: float, *, allow_subfloor: bool = False) -> BiasCode:
+    """The nearest code to `current` (A) among those that may be used, however far it is."""
+    polarity, scale = _scaled(chip, name)
+    currents, order = chip.sorted_currents[polarity]
+    floor = 0.0 if allow_subfloor else chip.limits.i_floor * (1 - _SLACK)
+    first = int(np.searchsorted(currents, max(floor / scale, np.nextafter(0.0, 1.0))))  # no code of zero current
+    right = int(np.clip(np.searchsorted(currents, current / scale), first, len(currents) - 1))
+    left = max(right - 1, first)
+    best = left if current - currents[left] * scale <= currents[right] * scale - current else right
+    best = int(np.searchsorted(currents, currents[best]))  # the first of equal currents
+    return BiasCode(current, float(currents[best] * scale), *_split(chip, int(order[best])))
+
+
+def bounds(chip: Chip, name: str, *, allow_subfloor: bool = False) -> tuple[float, float]:
+    """The smallest and the largest current (A) that a bias can be asked for; with the floor, unless that is waived."""
+    polarity, scale = _scaled(chip, name)
+    currents = chip.sorted_currents[polarity][0]
+    low, high = float(currents[0] * scale), float(currents[-1] * scale)
+    return (low if allow_subfloor else max(low, chip.limits.i_floor)), high
 
 
 def _split(chip: Chip, flat: int) -> tuple[int, int]:

@@ -1,239 +1,36 @@
-"""A chip as data: the schema of a chip description."""
+"""A chip as data: a description whose sections fit together."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import PrivateAttr, model_validator
 
+from ..documents import Section, near
 from ..errors import InputError
 from ..models import Physics
-from ._generator import Generator, Polarity
-from ._schema import (
-    Ampere,
-    Count,
-    Farad,
-    Integer,
-    Positive,
-    Provenance,
-    Second,
-    Section,
-    Volt,
-    near,
+from ..network import Defaults, Neuron
+from ._provenance import Provenance
+from ._sections import (
+    Bias,
+    BiasSection,
+    Hop,
+    Limits,
+    Meta,
+    NeuronSection,
+    Pair,
+    PhysicsSection,
+    Routing,
+    SynapseSection,
+    Topology,
 )
 
 SCHEMA = 1
 CELLS = ("mem", "ref", "pulse", "ahp", "pulse_ahp")  # the capacitors that every neuron has, beside its synapses'
-Pair = tuple[Integer, Integer]
-
-
-class Source(Section):
-    """A public source of numbers, cited by its key."""
-
-    key: str
-    what: str
-    licence: str
-    date: str | None = None
-
-
-class Meta(Section):
-    """Name, revision and sources of the description; `schema` is its format."""
-
-    name: str
-    schema_version: Annotated[int, Field(alias="schema")]
-    revision: str
-    sources: tuple[Source, ...] = ()
-
-
-class ForbiddenHop(Section):
-    """Routes from one set of chips to another that must not be made."""
-
-    sources: Annotated[tuple[Integer, ...], Field(alias="from")]
-    targets: Annotated[tuple[Integer, ...], Field(alias="to")]
-    reason: str
-
-
-class Topology(Section):
-    """Chips on a board, cores on a chip, neurons on a core, and where the chips stand."""
-
-    chips: Count
-    cores_per_chip: Count
-    neurons_per_core: Count
-    chip_positions: tuple[Pair, ...]
-    forbidden_hops: tuple[ForbiddenHop, ...] = ()
-
-
-class NeuronBiases(Section):
-    """The bias that sets each quantity of a neuron; what is not named cannot be set on this chip."""
-
-    tau: str | None = None
-    gain: str | None = None
-    refractory: str | None = None
-    threshold: str | None = None
-    dc: str | None = None
-    adaptation_tau: str | None = None
-    adaptation_gain: str | None = None
-    adaptation_weight: str | None = None
-    adaptation_pulse: str | None = None
-    nmda_gate: str | None = None
-    pulse: str | None = None
-
-
-class FixedQuantities(Section):
-    """Quantities that silicon fixes, where no bias sets them."""
-
-    tau: Second | None = None
-    gain: Positive | None = None
-    refractory: Second | None = None
-    threshold: Ampere | None = None
-    dc: Ampere | None = None
-    adaptation_tau: Second | None = None
-    adaptation_gain: Positive | None = None
-    adaptation_weight: Ampere | None = None
-    adaptation_pulse: Second | None = None
-    nmda_gate: Ampere | None = None
-    pulse: Second | None = None
-
-
-class Switches(Section):
-    """The latch that switches a feature of one neuron; without it the feature is switched per core, by its bias."""
-
-    dc: str | None = None
-    adaptation: str | None = None
-    nmda_gate: str | None = None
-
-
-class NeuronSection(Section):
-    """Model, latches and biases of a neuron."""
-
-    model: str
-    leak_groups: Count = 1
-    latches: tuple[str, ...] = ()
-    biases: NeuronBiases
-    fixed: FixedQuantities = FixedQuantities()
-    switches: Switches = Switches()
-
-
-class SynapseType(Section):
-    """One type: its code in a word, its label on the chip, its circuit's role, its biases, its capacitor."""
-
-    code: Integer
-    label: str
-    role: Literal["excitatory", "gated", "shunting", "subtractive"]
-    tau: str
-    gain: str
-    c: str
-
-
-class WeightScheme(Section):
-    """`mask_sum`: every word selects some of the core's `currents`, which add."""
-
-    scheme: Literal["mask_sum"]
-    bits: Count
-    currents: tuple[str, ...]
-
-
-class Delay(Section):
-    """A delay class of a synapse: the flag in its word and the bias behind it."""
-
-    name: str
-    flag: str
-    bias: str | None = None
-
-
-class Depression(Section):
-    """Short-term depression of a synapse: the flag in its word and the biases behind it."""
-
-    flag: str
-    biases: tuple[str, ...]
-
-
-class SynapseSection(Section):
-    """Synapse words of a neuron and what they can say."""
-
-    words_per_neuron: Count
-    unused_code: Integer = 0
-    weight: WeightScheme
-    types: dict[str, SynapseType]
-    delays: tuple[Delay, ...] = ()
-    depression: Depression | None = None
-
-
-class Hop(Section):
-    """Smallest and largest step of a route, in chips."""
-
-    x: Pair
-    y: Pair
-
-
-class Monitor(Section):
-    """The destination word that sends a neuron's spikes to the host."""
-
-    words: Count = 1
-    mask: tuple[bool, ...]
-    hop: Pair
-    address: Literal["core_neuron", "neuron"]
-
-
-class Routing(Section):
-    """Address matching: a spike carries a tag into cores, every word with the same tag fires."""
-
-    scheme: Literal["tag"]
-    tag_bits: Count
-    reserved_tags: tuple[Integer, ...] = ()
-    null_tag: Integer | None = None
-    destinations: Count
-    hop: Hop
-    monitor: Monitor | None = None
-
-
-class Bias(Section):
-    """One bias: who shares it, the generator's branch, the factor from generator to circuit (unknown: none)."""
-
-    group: str
-    polarity: Polarity | None = None
-    scale: Positive | None = None
-    what: str = ""
-
-
-class BiasSection(Section):
-    """The generator and the biases that it feeds."""
-
-    generator: Generator
-    names: dict[str, Bias]
-
-
-class Profile(Section):
-    """Constants of process and circuits: see `analogsnn.models.Physics`; `c` holds the capacitors by their key."""
-
-    i0: Ampere
-    kappa_n: Positive
-    kappa_p: Positive
-    ut: Volt
-    vth: Volt
-    reset: Ampere
-    c: dict[str, Farad]
-
-
-class PhysicsSection(Section):
-    """Physics by profile."""
-
-    profiles: dict[str, Profile]
-
-
-class Limits(Section):
-    """What is refused, what is warned about, and the ranges that were published."""
-
-    i_floor: Ampere
-    bias_error_warn: Positive
-    bias_error_fail: Positive
-    weight_error_fail: Positive
-    tau: tuple[Second, Second] | None = None
-    refractory: tuple[Second, Second] | None = None
 
 
 class Chip(Section):
@@ -325,8 +122,7 @@ def _contradictions(chip: Chip):
         yield f"topology.chip_positions: {len(top.chip_positions)} positions for {top.chips} chips."
     if len(set(top.chip_positions)) != len(top.chip_positions):
         yield "topology.chip_positions: two chips stand at the same place."
-    if len(syn.weight.currents) != syn.weight.bits:
-        yield f"synapse.weight: {len(syn.weight.currents)} currents for {syn.weight.bits} bits."
+    yield from _weight_contradictions(chip)
     codes = [t.code for t in syn.types.values()]
     if len({*codes, syn.unused_code}) != len(codes) + 1:
         yield "synapse.types: two types, or a type and the unused word, have the same code."
@@ -341,12 +137,19 @@ def _contradictions(chip: Chip):
             yield f"routing.monitor.address: {neurons} neurons do not fit the {route.tag_bits}-bit tag."
         if not _within(route.monitor.hop, route.hop):
             yield f"routing.monitor.hop: {list(route.monitor.hop)} is outside routing.hop."
-    for latch in (v for v in vars(chip.neuron.switches).values() if v is not None):
+    if route.scheme == "source_id" and top.cores_per_chip * top.neurons_per_core > chip.tag_count:
+        yield f"routing.tag_bits: {route.tag_bits} bits do not hold the address of every neuron of a chip."
+    second = chip.neuron.second_leak
+    latches = [("switches", v) for v in vars(chip.neuron.switches).values() if v is not None]
+    latches += [] if second is None else [("second_leak", second.latch)]
+    for where, latch in latches:
         if latch not in chip.neuron.latches:
-            yield f"neuron.switches: there is no latch '{latch}'{near(latch, chip.neuron.latches) or '.'}"
+            yield f"neuron.{where}: there is no latch '{latch}'{near(latch, chip.neuron.latches) or '.'}"
     used = {f"neuron.biases.{k}": v for k, v in vars(chip.neuron.biases).items() if v is not None}
     used |= {f"synapse.types.{k}.{r}": getattr(t, r) for k, t in syn.types.items() for r in ("tau", "gain")}
     used |= {f"synapse.weight.currents[{k}]": v for k, v in enumerate(syn.weight.currents)}
+    used |= {f"synapse.weight.per_type.{k}": v for k, v in syn.weight.per_type.items()}
+    used |= {} if second is None else {"neuron.second_leak.bias": second.bias}
     for where, name in used.items():
         if name not in names:
             yield f"{where}: there is no bias '{name}'{near(name, names) or '.'}"
@@ -364,5 +167,23 @@ def _contradictions(chip: Chip):
         yield "physics.profiles: at least one profile is needed."
 
 
+def _weight_contradictions(chip: Chip):
+    weight, types = chip.synapse.weight, set(chip.synapse.types)
+    if weight.scheme == "mask_sum":
+        if weight.bits is None or len(weight.currents) != weight.bits:
+            yield f"synapse.weight: {len(weight.currents)} currents for {weight.bits} bits."
+    elif set(weight.per_type) != types or weight.pulse is None:
+        yield f"synapse.weight: scheme 'repeat' needs 'pulse', and 'per_type' for {', '.join(sorted(types))}."
+    elif weight.bits is not None or weight.currents:
+        yield "synapse.weight: 'bits' and 'currents' belong to scheme 'mask_sum'."
+
+
 def _within(hop: Pair, limits: Hop) -> bool:
     return limits.x[0] <= hop[0] <= limits.x[1] and limits.y[0] <= hop[1] <= limits.y[1]
+
+
+def chip_defaults(chip: Chip) -> Defaults:
+    """What a network file may leave out on this chip: what silicon fixes, and the weight of one pulse."""
+    fixed = {k: v for k, v in vars(chip.neuron.fixed).items() if v is not None}
+    neuron = replace(Neuron(), **{k: v for k, v in fixed.items() if hasattr(Neuron(), k)})
+    return Defaults(neuron, chip.synapse.weight.pulse)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
 
+from ..documents import Integer, Section, near, sentences
 from ..errors import InputError
 from ._chip import Chip
 from ._load import load_chip
-from ._schema import Integer, Section, near, sentences
 
 SCHEMA = "analogsnn/configuration"
 VERSION = 1
 NEURONS = ("population", "index", "chip", "core", "neuron")
-SYNAPSES = ("chip", "core", "neuron", "tag", "dendrite", "weight", "delay")
+SYNAPSES = ("chip", "core", "neuron", "tag", "dendrite", "weight", "delay", "stp")
 ROUTES = ("chip", "core", "neuron", "x_hop", "y_hop", "cores", "tag")
 INPUTS = ("input", "index", "chip", "cores", "tag")
 LATCHES = ("chip", "core", "neuron")
@@ -35,8 +35,9 @@ class Configuration:
     - `populations`: (name, size, expected rate in Hz or None); `inputs`: (name, size).
     - `neurons`: columns `NEURONS`; one row per logical neuron.
     - `biases`: {(chip, core): {bias name: (coarse, fine)}}; a bias that is not there stays off.
-    - `synapses`: columns `SYNAPSES`; `weight` is the mask over the core's weight currents (bit k: current k), `delay`
-      0 for none, else 1 + the number of the class in the chip description.
+    - `synapses`: columns `SYNAPSES`; `tag` is the address that it hears (without tags: core * neurons per core +
+      neuron), `weight` the mask over the core's weight currents (bit k: current k; 1 where words are repeated), `delay`
+      0 for none, else 1 + the number of the class in the chip description, `stp` 1 with short-term depression.
     - `routes`: columns `ROUTES`; `cores` is a mask (bit k: core k). A word with the monitor's hop goes to the host.
     - `input_routes`: columns `INPUTS`; every row is one virtual spike that an event of that channel sends.
     - `latches`: {latch name: columns `LATCHES`}, the neurons where it is on.
@@ -161,8 +162,9 @@ def check_configuration(configuration: Configuration, chip: Chip) -> list[str]:
     place = {"chip": (0, top.chips - 1), "core": (0, top.cores_per_chip - 1), "neuron": (0, top.neurons_per_core - 1)}
     tag, mask = (0, chip.tag_count - 1), (1, 2**top.cores_per_chip - 1)
     within("neurons", NEURONS, c.neurons, **place)
-    within("synapses", SYNAPSES, c.synapses, **place, tag=tag, weight=(1, 2**chip.synapse.weight.bits - 1))
+    within("synapses", SYNAPSES, c.synapses, **place, tag=tag, weight=(1, chip.synapse.weight.codes))
     within("synapses", SYNAPSES, c.synapses, delay=(0, len(chip.synapse.delays)))
+    within("synapses", SYNAPSES, c.synapses, stp=(0, int(chip.synapse.depression is not None)))
     within("routes", ROUTES, c.routes, **place, x_hop=route.hop.x, y_hop=route.hop.y, cores=mask, tag=tag)
     within("input_routes", INPUTS, c.input_routes, chip=place["chip"], cores=mask, tag=tag)
     codes = [t.code for t in chip.synapse.types.values()]
@@ -216,6 +218,16 @@ def _loose_ends(c: Configuration, chip: Chip):
         stray = np.flatnonzero(~np.isin(physical(chip, rows), known))
         if len(stray):
             yield f"[{table}] row {stray[0]}: neuron {tuple(rows[stray[0]].tolist())} is not in [neurons]."
+    if chip.routing.scheme == "source_id":
+        own = c.routes[:, 1] * chip.topology.neurons_per_core + c.routes[:, 2]
+        wrong = np.flatnonzero(c.routes[:, 6] != own)
+        if len(wrong):
+            k = int(wrong[0])
+            yield f"[routes] row {k}: tag {c.routes[k, 6]} is not {own[k]}, the address of the neuron that sends it."
+    sent = {"routes": c.routes[_to_cores(c, chip), 6], "input_routes": c.input_routes[:, 4]}
+    for table, tags in sent.items():
+        if chip.routing.null_fires and np.any(tags == chip.routing.null_tag):
+            yield f"[{table}]: address {chip.routing.null_tag} is sent, to which every unused synapse word listens."
     for table, rows, limit in (
         ("synapses", c.synapses, chip.synapse.words_per_neuron),
         ("routes", c.routes, chip.routing.destinations),
@@ -227,6 +239,22 @@ def _loose_ends(c: Configuration, chip: Chip):
     empty = {(int(chip), int(core)) for chip, core in np.unique(c.neurons[:, 2:4], axis=0)} - set(c.biases)
     for core in sorted(empty):
         yield f"[biases]: core {core} (chip, core) holds neurons, but has no biases."
+
+
+def _to_cores(c: Configuration, chip: Chip) -> np.ndarray:
+    """Which routes go to cores, and not to the host: bool array [row]."""
+    if chip.routing.monitor is None:
+        return np.ones(len(c.routes), bool)
+    return (c.routes[:, 3:5] != np.array(chip.routing.monitor.hop)).any(axis=1)
+
+
+def configuration_schema() -> dict:
+    """The JSON schema of the document, as published in docs/configuration.schema.json."""
+    return _Document.model_json_schema(by_alias=True) | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "analogsnn configuration",
+        "description": f"Format '{SCHEMA}', version {VERSION}: words, codes and latches of neuromorphic chips.",
+    }
 
 
 def physical(chip: Chip, rows: np.ndarray) -> np.ndarray:
@@ -265,8 +293,8 @@ class _Table(Section):
 
 
 class _Document(Section):
-    schema_name: Annotated[str, Field(alias="schema")]
-    version: Integer
+    schema_name: Annotated[Literal["analogsnn/configuration"], Field(alias="schema")]
+    version: Literal[1]
     chip: _ChipName
     profile: str
     populations: list[_Named]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError, Misfit
-from ..network import Network
+from ..network import SYNAPSE_TYPES, Network
 from ..units import format_quantity
 from ._biases import BiasCode, find_code
 from ._chip import Chip
+from ._requests import Requests
 from ._synapses import Synapses
 from ._weights import choose_weights
 
@@ -21,7 +22,8 @@ class CoreWeights:
     """The weights of one core (`core` counts over the board).
 
     - `codes`: {bias name: code}, of the currents that are used.
-    - `wanted`, `realised` (A), `masks`, `counts`: arrays over the different weights on the core.
+    - `wanted`, `realised` (A), `masks`, `counts`: arrays over the different weights on the core; where words are
+      repeated, `masks` holds how many words each weight takes.
     - `relative_l2`: error norm over all its synapses; `error`: array [weight], (realised - wanted) / wanted.
     """
 
@@ -59,6 +61,20 @@ def check_range(network: Network, chip: Chip, *, allow_subfloor: bool) -> list[M
     return misfits
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """All weights of a network: `masks` and `realised` (A), arrays [synapse]; the cores' reports; misfits.
+
+    `troubled`: the cores that misfits are about.
+    """
+
+    masks: np.ndarray
+    realised: np.ndarray
+    cores: list[CoreWeights]
+    misfits: list[Misfit]
+    troubled: frozenset[int] = frozenset()
+
+
 def weigh(
     network: Network,
     synapses: Synapses,
@@ -68,8 +84,8 @@ def weigh(
     *,
     seed: int,
     allow_subfloor: bool,
-) -> tuple[np.ndarray, np.ndarray, list[CoreWeights], list[Misfit]]:
-    """Masks and realised weights (A) of all synapses, with `core` the core of every target: int array [synapse].
+) -> Weighed:
+    """Masks over the weight currents of every core, with `core` the core of every target: int array [synapse].
 
     `given`: the weight currents (A) to use on every core; they are put on codes first.
     """
@@ -77,9 +93,9 @@ def weigh(
     misfits: list[Misfit] = []
     fixed = None if given is None else _given(given, chip, misfits, allow_subfloor)
     masks, realised = np.zeros(len(core), np.int64), np.zeros(len(core))
-    report = []
+    report, troubled = [], set()
     if misfits:
-        return masks, realised, report, misfits
+        return Weighed(masks, realised, report, misfits)
     reachable = _reachable(chip, names[0])
     if not allow_subfloor:
         reachable = reachable[reachable >= chip.limits.i_floor]
@@ -98,8 +114,48 @@ def weigh(
                 asked = float(alone[0]) if len(alone) == 1 else code.requested
                 codes[name] = replace(code, requested=asked if given is None else float(given[bit]))
         report.append(CoreWeights(int(number), codes, wanted, level, choice.masks[first], counts, choice.relative_l2))
-        misfits += _too_coarse(network, synapses, here, choice.zero, report[-1], chip)
-    return masks, realised, report, misfits
+        found = _too_coarse(network, synapses, here, choice.zero, report[-1], chip)
+        misfits += found
+        troubled |= {int(number)} if found else set()
+    return Weighed(masks, realised, report, misfits, frozenset(troubled))
+
+
+def weigh_repeats(
+    network: Network,
+    wanted: np.ndarray,
+    count: np.ndarray,
+    synapses: Synapses,
+    core: np.ndarray,
+    requests: dict[str, Requests],
+    chip: Chip,
+) -> Weighed:
+    """The same where equal words are repeated: every word is one pulse of the current of its type.
+
+    **Arguments**: `wanted` (A) and `count` (words): arrays over the synapses that were asked; `synapses`, `core`: of
+    every word.
+    """
+    names = np.array([p.name for p in network.populations], dtype=object)
+    owner = np.repeat(names, [p.size for p in network.populations])[synapses.target]
+    biases = np.array([chip.synapse.weight.per_type.get(k, "") for k in SYNAPSE_TYPES], dtype=object)[synapses.kind]
+    realised = np.ones(len(core))
+    codes: dict[tuple[str, str], BiasCode] = {}
+    for population, bias in {*zip(owner.tolist(), biases.tolist(), strict=True)}:
+        row = requests[population].rows.get(bias)
+        if row is not None:  # else it has its misfit
+            codes[population, bias] = row.code
+            realised[(owner == population) & (biases == bias)] = row.code.realised
+    asked = np.repeat(np.arange(len(count)), count)
+    got = np.bincount(asked, weights=realised, minlength=len(count))
+    report = []
+    for number in np.unique(core):
+        here = np.unique(asked[core == number])
+        both, counts = np.unique(np.stack([wanted[here], got[here], count[here]]), axis=1, return_counts=True)
+        error = np.sqrt(np.sum((got[here] - wanted[here]) ** 2) / np.sum(wanted[here] ** 2))
+        pairs = {*zip(owner[core == number].tolist(), biases[core == number].tolist(), strict=True)}
+        used = {bias: codes[population, bias] for population, bias in sorted(pairs) if (population, bias) in codes}
+        masks = both[2].astype(np.int64)
+        report.append(CoreWeights(int(number), used, both[0], both[1], masks, counts, float(error)))
+    return Weighed(np.ones(len(core), np.int64), realised, report, [])
 
 
 def _given(given: Sequence[float], chip: Chip, misfits: list[Misfit], allow_subfloor: bool) -> np.ndarray:

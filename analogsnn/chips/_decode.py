@@ -13,8 +13,9 @@ import numpy as np
 from ..errors import InputError
 from ..models import ExponentFeedback, Physics, SigmoidFeedback
 from ..network import Adaptation, Connection, Input, Network, Neuron, Population, Synapse
-from ._chip import Chip, SynapseType
+from ._chip import Chip
 from ._configuration import Configuration, check_configuration, physical
+from ._sections import SynapseType
 
 
 def decode(
@@ -31,7 +32,7 @@ def decode(
     feedback, a property of the model that no configuration holds.
 
     **Returns** populations and inputs in the order of the configuration, one connection per (source, target, type,
-    delay), its pairs sorted by source, target and weight. A population names the types that it receives.
+    delay, depression), its pairs sorted by source, target and weight. A population names the types that it receives.
 
     **Raises** `InputError` for a configuration that the chip cannot hold, routes that leave the board, and a
     population that stands on cores with different biases.
@@ -71,7 +72,8 @@ def _match(configuration: Configuration, chip: Chip) -> dict[str, np.ndarray]:
         "target_index": target[:, 1],
         "type": word[:, 4],
         "delay": word[:, 6],
-        "weight": _mask_currents(configuration, chip, word),
+        "stp": word[:, 7],
+        "weight": _weights(configuration, chip, word),
     }
 
 
@@ -105,13 +107,15 @@ def _logical(configuration: Configuration, chip: Chip, rows: np.ndarray) -> np.n
     return configuration.neurons[order[np.searchsorted(known[order], physical(chip, rows))], :2]
 
 
-def _mask_currents(configuration: Configuration, chip: Chip, word: np.ndarray) -> np.ndarray:
-    """Weight (A) of every word: the sum of its core's currents over the bits of its mask."""
+def _weights(configuration: Configuration, chip: Chip, word: np.ndarray) -> np.ndarray:
+    """Weight (A) of every word: the sum of its core's currents over its mask, or the current of its type."""
     weight = np.zeros(len(word))
+    scheme = chip.synapse.weight
     for place in {(int(a), int(b)) for a, b in word[:, :2]}:
         here = (word[:, :2] == place).all(axis=1)
-        for bit, name in enumerate(chip.synapse.weight.currents):
-            selected = here & ((word[:, 5] >> bit) & 1).astype(bool)
+        parts = [(here & ((word[:, 5] >> bit) & 1).astype(bool), name) for bit, name in enumerate(scheme.currents)]
+        parts += [(here & (word[:, 4] == chip.synapse.types[k].code), name) for k, name in scheme.per_type.items()]
+        for selected, name in parts:
             if selected.any():
                 weight[selected] += _current(configuration, chip, place, name)
     return weight
@@ -137,9 +141,12 @@ def _populations(
         rows = configuration.neurons[configuration.neurons[:, 0] == number, 2:5]
         received = sorted(by_code[int(c)] for c in np.unique(synapses["type"][synapses["target"] == number]))
         on = {f: _switched(configuration, chip, f, rows, name) for f in ("dc", "adaptation", "nmda_gate")}
+        leak = np.zeros(len(rows), np.int64)
+        if chip.neuron.second_leak is not None:
+            leak = _latched(configuration, chip, chip.neuron.second_leak.latch, rows).astype(np.int64)
         found = [
-            _population(configuration, chip, physics, (int(a), int(b)), received, on)
-            for a, b in np.unique(rows[:, :2], axis=0)
+            _population(configuration, chip, physics, (int(a), int(b)), bool(second), received, on)
+            for a, b, second in np.unique(np.column_stack([rows[:, :2], leak]), axis=0)
         ]
         neuron, dpis, pulse = found[0]
         if any(other != found[0] for other in found[1:]):
@@ -154,10 +161,16 @@ def _switched(configuration: Configuration, chip: Chip, feature: str, rows: np.n
     if latch is None:
         bias = chip.neuron.biases.dc if feature == "dc" else getattr(chip.neuron.biases, _MARK[feature])
         return bias in configuration.biases[int(rows[0, 0]), int(rows[0, 1])]
-    on = np.isin(physical(chip, rows), physical(chip, configuration.latches.get(latch, np.zeros((0, 3), np.int64))))
+    on = _latched(configuration, chip, latch, rows)
     if on.any() != on.all():
         raise InputError(f"Latch '{latch}' is on in only some neurons of population '{name}', which are to be equal.")
     return bool(on.all())
+
+
+def _latched(configuration: Configuration, chip: Chip, latch: str, rows: np.ndarray) -> np.ndarray:
+    """Whether a latch is on: bool array [neuron]."""
+    on = configuration.latches.get(latch, np.zeros((0, 3), np.int64))
+    return np.isin(physical(chip, rows), physical(chip, on))
 
 
 _MARK = {"adaptation": "adaptation_weight", "nmda_gate": "nmda_gate"}  # the bias that means "on" without a latch
@@ -168,6 +181,7 @@ def _population(
     chip: Chip,
     physics: Physics,
     place: tuple[int, int],
+    second_leak: bool,
     received: list[tuple[str, SynapseType]],
     on: dict[str, bool],
 ) -> tuple[Neuron, dict[str, Synapse], float]:
@@ -176,6 +190,8 @@ def _population(
 
     def current(role: str) -> float | None:
         name = getattr(biases, role)
+        if role == "tau" and second_leak and chip.neuron.second_leak is not None:
+            name = chip.neuron.second_leak.bias
         return None if name is None else _current(configuration, chip, place, name)
 
     def set_by(role: str, law) -> float:
@@ -223,14 +239,14 @@ def _connections(configuration: Configuration, chip: Chip, synapses: dict[str, n
     kinds = {t.code: name for name, t in chip.synapse.types.items()}
     delays = ["none", *(d.name for d in chip.synapse.delays)]
     s = synapses
-    by = ("weight", "target_index", "source_index", "delay", "type", "target", "source")
+    by = ("weight", "target_index", "source_index", "stp", "delay", "type", "target", "source")
     order = np.lexsort([s[key] for key in by])
     s = {key: column[order] for key, column in s.items()}
-    group = np.stack([s["source"], s["target"], s["type"], s["delay"]], axis=1)
+    group = np.stack([s["source"], s["target"], s["type"], s["delay"], s["stp"]], axis=1)
     edges = [*(np.flatnonzero((group[1:] != group[:-1]).any(axis=1)) + 1), len(group)]
     result = []
     for start, end in pairwise([0, *edges] if len(group) else []):
-        source, target, kind, delay = group[start].tolist()
+        source, target, kind, delay, stp = group[start].tolist()
         result.append(
             Connection(
                 source=names[source],
@@ -239,6 +255,7 @@ def _connections(configuration: Configuration, chip: Chip, synapses: dict[str, n
                 pairs=np.stack([s["source_index"][start:end], s["target_index"][start:end]], axis=1),
                 weight=s["weight"][start:end],
                 delay=delays[delay],
+                stp=bool(stp),
             )
         )
     return tuple(result)

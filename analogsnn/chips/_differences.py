@@ -6,6 +6,7 @@ import numpy as np
 
 from ..network import DELAYS, SYNAPSE_TYPES, Network, Population
 
+_KINDS = len(SYNAPSE_TYPES) * len(DELAYS) * 2  # of synapses: type, delay, depression
 _LISTED = 5  # differing connections that are named, of those there are
 TOLERANCE = 0.15  # relative; the largest error of a code that the default limits allow
 
@@ -13,7 +14,8 @@ TOLERANCE = 0.15  # relative; the largest error of a code that the default limit
 def differences(asked: Network, realised: Network, *, tolerance: float = TOLERANCE) -> list[str]:
     """Every way in which `realised` is not what was `asked`: one sentence each, none when they are equal.
 
-    Connections must be equal as multisets of (source, index, target, index, type, delay). Weights and the quantities
+    Connections must be equal as multisets of (source, index, target, index, type, delay,
+    depression). Weights and the quantities
     of populations may differ by `tolerance` (relative); of a population, only types that it receives are compared.
     """
     shapes = [
@@ -48,8 +50,8 @@ def _keys(network: Network) -> tuple[np.ndarray, np.ndarray]:
     keys, weights = [np.zeros(0, np.int64)], [np.zeros(0)]
     for c in network.connections:
         ends = (starts[c.source] + c.pairs[:, 0]) * count + starts[c.target] + c.pairs[:, 1]
-        kind = SYNAPSE_TYPES.index(c.synapse) * len(DELAYS) + DELAYS.index(c.delay)
-        keys.append(ends * len(SYNAPSE_TYPES) * len(DELAYS) + kind)
+        kind = (SYNAPSE_TYPES.index(c.synapse) * len(DELAYS) + DELAYS.index(c.delay)) * 2 + c.stp
+        keys.append(ends * _KINDS + kind)
         weights.append(c.weight)
     key, weight = np.concatenate(keys), np.concatenate(weights)
     order = np.lexsort((weight, key))
@@ -75,13 +77,14 @@ def _connection_differences(asked: Network, realised: Network, tolerance: float)
 
 
 def _words(network: Network, key: int) -> str:
-    ends, kind = divmod(int(key), len(SYNAPSE_TYPES) * len(DELAYS))
+    ends, kind = divmod(int(key), _KINDS)
     count = network.size + sum(i.size for i in network.inputs)
     names = [f"{t.name}[{k}]" for t in (*network.populations, *network.inputs) for k in range(t.size)]
     source, target = divmod(ends, count)
+    kind, stp = divmod(kind, 2)
     synapse, delay = divmod(kind, len(DELAYS))
     late = "" if DELAYS[delay] == "none" else f", {DELAYS[delay]} delay"
-    return f"{names[source]}→{names[target]} {SYNAPSE_TYPES[synapse]}{late}"
+    return f"{names[source]}→{names[target]} {SYNAPSE_TYPES[synapse]}{late}{', depressing' if stp else ''}"
 
 
 def _quantities(p: Population, received: set[str]) -> dict[str, float]:

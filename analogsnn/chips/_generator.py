@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from ._schema import Ampere, Count, Integer, Positive, Section
+from ..documents import Ampere, Count, Integer, Positive, Section
 
 Polarity = Literal["n", "p"]
 

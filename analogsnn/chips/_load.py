@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..documents import near, read_toml, sentences
 from ..errors import InputError
 from ._chip import Chip
-from ._schema import near, read_toml, sentences, split_provenance
+from ._provenance import split_provenance
 
 
 def builtin_chips() -> tuple[str, ...]:

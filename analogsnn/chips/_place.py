@@ -1,14 +1,17 @@
-"""Neurons to cores: first fit, where only populations that can share every bias share a core."""
+"""Neurons to cores: a fast first fit, where only populations that can share every bias share a core.
+
+What comes out is one core a neuron; everything else about the cores follows from that (`Core.all_of`). What first fit
+misses, `_solve` finds or proves to be impossible.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import Misfit
 from ..network import Network
-from ..units import format_quantity
 from ._chip import Chip
 from ._requests import Requests
 
@@ -16,95 +19,186 @@ Code = tuple[int, int]
 UNSET = (-1, -1)  # a bias that a population needs left unset on its core
 
 
+@dataclass(frozen=True)
+class Group:
+    """Neurons that place alike: of one population, all with or all without synapses of their own on others.
+
+    - `neurons`: logical indices, ascending; those that are pinned are not among them.
+    - `sends`: whether they are a source; who is must not stand where the null address is a real one.
+    - `codes`: code by bias that their core must have, `UNSET` where it must be off; `leak`: the code of the membrane's
+      leak, where a core offers several.
+    """
+
+    population: str
+    neurons: np.ndarray
+    sends: bool
+    codes: dict[str, Code]
+    leak: Code | None
+
+
 @dataclass
 class Core:
-    """What stands on one core: codes by bias name, free places, and pieces of populations (name, first, count)."""
+    """What stands on one core: `codes` by bias, the `leaks` in use, and pieces of populations (name, count)."""
 
-    free: int
+    number: int
     codes: dict[str, Code] = field(default_factory=dict)
-    pieces: list[tuple[str, int, int]] = field(default_factory=list)
+    leaks: list[Code] = field(default_factory=list)
+    pieces: dict[str, int] = field(default_factory=dict)
 
-    def takes(self, wanted: dict[str, Code]) -> bool:
-        """Whether `wanted` contradicts no code that is already set."""
-        return all(self.codes.get(name, code) == code for name, code in wanted.items())
+    @staticmethod
+    def all_of(core: np.ndarray, network: Network, requests: dict[str, Requests], chip: Chip) -> dict[int, Core]:
+        """The cores in use by their number, from int array [neuron]."""
+        cores: dict[int, Core] = {}
+        offsets = network.offsets()
+        for p in network.populations:
+            here = core[offsets[p.name] : offsets[p.name] + p.size]
+            codes, leak = needs(requests[p.name], chip)
+            for number, count in zip(*np.unique(here[here >= 0], return_counts=True), strict=True):
+                cores.setdefault(int(number), Core(int(number))).add(p.name, int(count), codes, leak)
+        return dict(sorted(cores.items()))
 
+    def takes(self, codes: dict[str, Code], leak: Code | None, chip: Chip) -> bool:
+        """Whether these needs contradict nothing that is already set."""
+        if leak is not None and leak not in self.leaks and len(self.leaks) >= leak_groups(chip):
+            return False
+        return all(self.codes.get(name, code) == code for name, code in codes.items())
 
-def place(
-    network: Network, requests: dict[str, Requests], chip: Chip, cores: int
-) -> tuple[np.ndarray, list[Core], list[Misfit]]:
-    """Place every neuron on one of `cores` cores, in the order of the populations.
-
-    A population goes whole onto the first core that has room and takes its codes, or else is split over cores in
-    turn. Codes that two populations ask differently are never averaged: they go to different cores.
-
-    **Returns** int array [neuron, 2] of (core on the board, neuron on the core), the cores, and the misfits.
-    """
-    room = chip.topology.neurons_per_core
-    board = [Core(room) for _ in range(cores)]
-    spot = np.full((network.size, 2), -1)
-    offsets = network.offsets()
-    for population in network.populations:
-        wanted = codes_of(requests[population.name])
-        first = 0
-        while first < population.size:
-            left = population.size - first
-            fitting = [k for k, core in enumerate(board) if core.free and core.takes(wanted)]
-            whole = [k for k in fitting if board[k].free >= left]
-            if not fitting:
-                return spot, board, _why_not(network, requests, chip, cores)
-            k = (whole or fitting)[0]
-            core = board[k]
-            count = min(left, core.free)
-            start = offsets[population.name] + first
-            spot[start : start + count, 0] = k
-            spot[start : start + count, 1] = room - core.free + np.arange(count)
-            core.free -= count
-            core.codes |= wanted
-            core.pieces.append((population.name, first, count))
-            first += count
-    return spot, board, []
+    def add(self, population: str, count: int, codes: dict[str, Code], leak: Code | None) -> None:
+        """Let `count` neurons of a population stand here."""
+        self.codes |= codes
+        if leak is not None and leak not in self.leaks:
+            self.leaks.append(leak)
+        self.pieces[population] = self.pieces.get(population, 0) + count
 
 
-def codes_of(requests: Requests) -> dict[str, Code]:
-    """Code by bias name that a population needs, `UNSET` where it needs the bias off."""
+def leak_groups(chip: Chip) -> int:
+    """Membrane leaks that one core offers."""
+    return 1 if chip.neuron.second_leak is None else 2
+
+
+def needs(requests: Requests, chip: Chip) -> tuple[dict[str, Code], Code | None]:
+    """Code by bias that a population needs, and apart from them its leak where a core offers several."""
     codes = {name: (row.code.coarse, row.code.fine) for name, row in requests.rows.items()}
-    return codes | dict.fromkeys(requests.unset, UNSET)
+    codes |= dict.fromkeys(requests.unset, UNSET)
+    if chip.neuron.second_leak is None or chip.neuron.biases.tau is None:
+        return codes, None
+    return codes, codes.pop(chip.neuron.biases.tau, None)
 
 
-def _why_not(network: Network, requests: dict[str, Requests], chip: Chip, cores: int) -> list[Misfit]:
-    """Why a placement failed: too many neurons, or biases that cannot be shared."""
-    room = chip.topology.neurons_per_core
-    largest = sorted(network.populations, key=lambda p: -p.size)
-    who = ", ".join(f"'{p.name}' {p.size}" for p in largest[:6]) + (", …" if len(largest) > 6 else "")
-    if network.size > room * cores:
-        need = -(-network.size // room)
-        if cores == 1:
-            text = f"{network.size} neurons on one core, which has {room}: {who}"
-            return [Misfit("neurons_per_core", network.size, room, who, "split over cores, or shrink", text)]
-        text = f"{network.size} neurons need {need} cores of {room}, {cores} may be used: {who}"
-        return [Misfit("cores", need, cores, who, "allow more chips, or shrink the network", text)]
-    misfits = []
-    for name in sorted({name for r in requests.values() for name in codes_of(r)}):
-        by_code: dict[Code, list[str]] = {}
-        for population in network.populations:
-            code = codes_of(requests[population.name]).get(name)
-            if code is not None:
-                by_code.setdefault(code, []).append(population.name)
-        if len(by_code) > cores:
-            asked = "; ".join(_asks(requests, name, members) for members in by_code.values())
-            text = f"{name} is shared by a core and {cores} may be used, but {len(by_code)} values are asked: {asked}"
-            members = ", ".join(f"'{m}'" for group in by_code.values() for m in group)
-            hint = "ask equal values, or allow more cores"
-            misfits.append(Misfit("core_bias_conflict", len(by_code), cores, members, hint, text))
-    if not misfits:  # no single bias is to blame, but together they are
-        everyone = list(requests.values())
-        groups = len({tuple(sorted(codes_of(r).items())) for r in everyone})
-        text = f"populations that can share biases do not fill {cores} cores of {room} without mixing: {who}"
-        misfits.append(Misfit("core_bias_conflict", groups, cores, who, "make more parameters equal", text))
-    return misfits
+def groups(
+    network: Network, requests: dict[str, Requests], chip: Chip, sends: np.ndarray, pinned: Iterable[int]
+) -> list[Group]:
+    """All neurons that are free to be placed; `sends`: bool array [neuron]."""
+    held = np.zeros(network.size, bool)
+    held[list(pinned)] = True
+    result = []
+    for name, start in network.offsets().items():
+        members = start + np.arange(network.population(name).size)
+        codes, leak = needs(requests[name], chip)
+        kinds = [(members, True)] if not chip.routing.null_fires else []
+        kinds = kinds or [(members[sends[members]], True), (members[~sends[members]], False)]
+        for some, sending in kinds:
+            free = some[~held[some]]
+            if len(free):
+                result.append(Group(name, free, sending, codes, leak))
+    return result
 
 
-def _asks(requests: dict[str, Requests], bias: str, members: list[str]) -> str:
-    names = ", ".join(f"'{m}'" for m in members[:4]) + (", …" if len(members) > 4 else "")
-    row = requests[members[0]].rows.get(bias)
-    return f"{names} off" if row is None else f"{names} {row.quantity} {format_quantity(row.asked, row.unit).strip()}"
+def room(chip: Chip, core: int, sends: bool) -> int:
+    """Places on a core (counted over the board) for neurons that do or do not send."""
+    lost = sends and chip.routing.null_fires and core % chip.topology.cores_per_chip == null_core(chip)
+    return chip.topology.neurons_per_core - int(lost)
+
+
+def null_core(chip: Chip) -> int:
+    """The core of a chip that holds the null address."""
+    return (chip.routing.null_tag or 0) // chip.topology.neurons_per_core
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is there to place on.
+
+    - `cores`: numbers over the board, in the order in which they fill up.
+    - `core`: int array [neuron], where pinned neurons stand, -1 for all others; `pinned`: the cores as they leave them.
+    - `apart`: pairs of populations that must not share a core.
+    - `distinct`: no two neurons may have one address, where that is their place: cores of equal number on all chips
+      then share the places of one.
+    """
+
+    chip: Chip
+    cores: Sequence[int]
+    core: np.ndarray
+    pinned: dict[int, Core]
+    apart: frozenset[frozenset[str]]
+    distinct: bool = False
+
+    def free(self, core: int, sends: bool) -> int:
+        """Places that pinned neurons leave on a core for neurons that do or do not send."""
+        return room(self.chip, core, sends) - int(np.count_nonzero(self.core == core))
+
+    def alike(self, core: int) -> list[int]:
+        """The cores, itself included, whose neurons have the same addresses as those of `core`, if that matters."""
+        each = self.chip.topology.cores_per_chip
+        return [k for k in self.cores if k % each == core % each] if self.distinct else [core]
+
+
+def first_fit(every: Sequence[Group], board: Board) -> np.ndarray | None:
+    """Place `every` group, in the order given: int array [neuron] of cores, or None when first fit finds no way.
+
+    A group goes whole onto the first core that has room and takes its codes, or else is split over cores in turn.
+    Codes that two populations ask differently are never averaged: they go to different cores.
+    """
+    chip, core = board.chip, board.core.copy()
+    empty = {k: board.pinned.get(k, Core(k)) for k in board.cores}
+    stand = {k: Core(k, dict(c.codes), list(c.leaks), dict(c.pieces)) for k, c in empty.items()}
+    added = dict.fromkeys(board.cores, 0)
+    for group in every:
+        rest = group.neurons
+        while len(rest):
+            fitting = [
+                (k, left)
+                for k in board.cores
+                if (left := _left(board, k, group.sends, added)) > 0
+                and stand[k].takes(group.codes, group.leak, chip)
+                and not any(frozenset((group.population, other)) in board.apart for other in stand[k].pieces)
+            ]
+            if not fitting:
+                return None
+            k, left = next(((k, left) for k, left in fitting if left >= len(rest)), fitting[0])
+            here, rest = rest[:left], rest[left:]
+            core[here] = k
+            added[k] += len(here)
+            stand[k].add(group.population, len(here), group.codes, group.leak)
+    return core
+
+
+def _left(board: Board, core: int, sends: bool, added: dict[int, int]) -> int:
+    own = board.free(core, sends) - added[core]
+    alike = board.alike(core)
+    if len(alike) == 1:
+        return own
+    there = board.chip.topology.neurons_per_core
+    taken = sum(there - board.free(k, False) + added[k] for k in alike)
+    return min(own, room(board.chip, core, sends) - taken)
+
+
+def board_order(chip: Chip, chips: int) -> list[int]:
+    """The cores of up to `chips` chips, in the order in which they fill up.
+
+    Chips between which routes are forbidden come late, so that two chips of a DYNAP-SE1 board are not side by side.
+    """
+    left = list(range(chip.topology.chips))
+    chosen: list[int] = []
+
+    def bans(candidate: int) -> int:
+        rules = chip.topology.forbidden_hops
+        pairs = [(a, candidate) for a in chosen] + [(candidate, a) for a in chosen]
+        return sum(a in r.sources and b in r.targets for a, b in pairs for r in rules)
+
+    while len(chosen) < chips:
+        best = min(left, key=bans)
+        chosen.append(best)
+        left.remove(best)
+    each = chip.topology.cores_per_chip
+    return [c * each + k for c in chosen for k in range(each)]

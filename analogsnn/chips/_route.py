@@ -1,44 +1,13 @@
-"""Tags for sources and the destination words that carry them to cores."""
+"""The destination words that carry a source's address to cores."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import Misfit
 from ._chip import Chip
-
-
-def usable_tags(chip: Chip) -> np.ndarray:
-    """Tags that a user may give: all but the reserved ones and the one of an unused word."""
-    taken = {*chip.routing.reserved_tags, *(() if chip.routing.null_tag is None else (chip.routing.null_tag,))}
-    return np.setdiff1d(np.arange(chip.tag_count), list(taken))
-
-
-def assign_tags(reach: np.ndarray, chip: Chip) -> tuple[np.ndarray, Misfit | None]:
-    """A tag for every source, from the cores that it reaches: bool array [source, core].
-
-    Every source gets a tag of its own while there are enough; else a tag is used again by sources that reach no core
-    in common, which matching cannot confuse.
-
-    **Returns** int array [source], -1 for a source that reaches nothing, and the misfit if tags run out.
-    """
-    tags = np.full(len(reach), -1)
-    usable = usable_tags(chip)
-    active = np.flatnonzero(reach.any(axis=1))
-    if len(active) <= len(usable):
-        tags[active] = usable[: len(active)]
-        return tags, None
-    taken = np.zeros((reach.shape[1], len(usable)), bool)
-    for source in active:
-        free = ~taken[reach[source]].any(axis=0)
-        if not free.any():
-            most = int(reach.sum(axis=0).max())
-            text = f"{len(active)} sources need tags; a core hears {most} of them and has {len(usable)} tags"
-            return tags, Misfit("tags", most, len(usable), "inputs and neurons", "merge inputs, or split cores", text)
-        first = int(np.argmax(free))
-        tags[source] = usable[first]
-        taken[reach[source], first] = True
-    return tags, None
 
 
 def words(reach: np.ndarray, cores_per_chip: int) -> np.ndarray:
@@ -49,11 +18,15 @@ def words(reach: np.ndarray, cores_per_chip: int) -> np.ndarray:
     return np.stack([source, chip, mask[source, chip]], axis=1)
 
 
-def check_routes(route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, name) -> list[Misfit]:
+def check_routes(
+    route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, name: Callable[[int], str]
+) -> tuple[list[Misfit], list[Misfit]]:
     """Limits on the words of neurons: how many, how far, and in which direction.
 
     **Arguments**: `route` from `words` (neurons only); `home`: chip of every neuron; `monitor`: words lost to the
     host; `name(neuron)`: its name for messages.
+
+    **Returns** what cannot be, and apart from it the directions that must not be.
     """
     misfits = []
     used = np.bincount(route[:, 0], minlength=len(home)) + monitor
@@ -78,10 +51,12 @@ def check_routes(route: np.ndarray, home: np.ndarray, monitor: int, chip: Chip, 
             who, bound = name(int(row[0])), high if hop > high else low
             text = f"{who} must hop {hop} chips along {'xy'[axis]} to chip {row[1]}; {low} to {high} are possible"
             misfits.append(Misfit("hop_range", hop, bound, who, "use nearer chips", text))
+    forbidden = []
     for rule in chip.topology.forbidden_hops:
         bad = np.isin(home[route[:, 0]], rule.sources) & np.isin(route[:, 1], rule.targets)
         if bad.any():
             row = route[np.flatnonzero(bad)[0]]
             text = f"{name(int(row[0]))} on chip {home[row[0]]} would send to chip {row[1]}: {rule.reason}"
-            misfits.append(Misfit("chip_direction", int(bad.sum()), 0, name(int(row[0])), "swap the chips", text))
-    return misfits
+            hint = "swap the chips, or insist on it"
+            forbidden.append(Misfit("chip_direction", int(bad.sum()), 0, name(int(row[0])), hint, text))
+    return misfits, forbidden

@@ -16,13 +16,15 @@ class Synapses:
     """Columns over all synapses of a network.
 
     - `source`: neurons first, then input channels, in the order of the network; `target`: neurons.
-    - `kind`, `delay`: numbers in `SYNAPSE_TYPES` and `DELAYS`; `weight` (A); `connection`: number of the connection.
+    - `kind`, `delay`: numbers in `SYNAPSE_TYPES` and `DELAYS`; `stp`: 1 with short-term depression; `weight` (A);
+      `connection`: number of the connection.
     """
 
     source: np.ndarray
     target: np.ndarray
     kind: np.ndarray
     delay: np.ndarray
+    stp: np.ndarray
     weight: np.ndarray
     connection: np.ndarray
 
@@ -42,9 +44,18 @@ class Synapses:
             target=pairs[:, 1] + each([targets[c.target] for c in network.connections]),
             kind=each([SYNAPSE_TYPES.index(c.synapse) for c in network.connections]),
             delay=each([DELAYS.index(c.delay) for c in network.connections]),
+            stp=each([int(c.stp) for c in network.connections]),
             weight=np.concatenate([np.zeros(0), *(c.weight for c in network.connections)]),
             connection=each(list(range(len(network.connections)))),
         )
+
+    def repeated(self, count: np.ndarray) -> Synapses:
+        """Every synapse as often as `count` says: int array [synapse]."""
+        return Synapses(**{name: np.repeat(column, count) for name, column in vars(self).items()})
+
+    def only(self, keep: np.ndarray) -> Synapses:
+        """Some of the synapses: bool array [synapse]."""
+        return Synapses(**{name: column[keep] for name, column in vars(self).items()})
 
 
 def received_types(network: Network) -> dict[str, set[str]]:
@@ -56,8 +67,8 @@ def received_types(network: Network) -> dict[str, set[str]]:
     return received
 
 
-def check_words(network: Network, synapses: Synapses, chip: Chip) -> list[Misfit]:
-    """Synapse types, delay classes and the number of words per neuron."""
+def check_words(network: Network, chip: Chip) -> list[Misfit]:
+    """Synapse types, delay classes and depression: whether a word of this chip can say them."""
     misfits = []
     for kind in sorted({c.synapse for c in network.connections} - set(chip.synapse.types)):
         who = ", ".join(sorted({f"'{c.source}'→'{c.target}'" for c in network.connections if c.synapse == kind}))
@@ -69,10 +80,21 @@ def check_words(network: Network, synapses: Synapses, chip: Chip) -> list[Misfit
         who = ", ".join(sorted({f"'{c.source}'→'{c.target}'" for c in network.connections if c.delay == delay}))
         text = f"delay class '{delay}' of {who} is not on chip '{chip.name}', which has {', '.join(sorted(offered))}"
         misfits.append(Misfit("delay_class", 1, 0, who, "use an offered class", text))
-    return misfits + _fan_in(network, synapses, chip)
+    depressing = sorted({f"'{c.source}'→'{c.target}'" for c in network.connections if c.stp})
+    if depressing and chip.synapse.depression is None:
+        who = ", ".join(depressing)
+        text = f"short-term depression of {who} is not on chip '{chip.name}'"
+        misfits.append(Misfit("stp", 1, 0, who, "leave it out", text))
+    channels = sum(i.size for i in network.inputs)
+    if chip.routing.input_channels is not None and channels > chip.routing.input_channels:
+        who = ", ".join(f"'{i.name}' {i.size}" for i in sorted(network.inputs, key=lambda i: -i.size)[:6])
+        text = f"{channels} input channels, the host of '{chip.name}' plays {chip.routing.input_channels}: {who}"
+        misfits.append(Misfit("spike_generators", channels, chip.routing.input_channels, who, "merge inputs", text))
+    return misfits
 
 
-def _fan_in(network: Network, synapses: Synapses, chip: Chip) -> list[Misfit]:
+def fan_in(network: Network, synapses: Synapses, chip: Chip) -> list[Misfit]:
+    """Synapse words that a neuron needs, and those that it has: one misfit per population, for its fullest neuron."""
     limit = chip.synapse.words_per_neuron
     used = np.bincount(synapses.target, minlength=network.size)
     misfits = []

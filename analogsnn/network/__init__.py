@@ -1,6 +1,10 @@
 """Populations and connections, and their simulation."""
 
 from ._encoder import level_crossings as level_crossings
+from ._events import read_events as read_events
+from ._file import Defaults as Defaults
+from ._file import NetworkFile as NetworkFile
+from ._file import read_network as read_network
 from ._mismatch import Mismatch as Mismatch
 from ._mismatch import chips as chips
 from ._network import DELAYS as DELAYS
@@ -15,6 +19,8 @@ from ._network import Synapse as Synapse
 from ._network import all_to_all as all_to_all
 from ._network import connect as connect
 from ._network import one_to_one as one_to_one
+from ._nir import read_nir as read_nir
+from ._nir import write_nir as write_nir
 from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
 from ._simulate import DT as DT
@@ -22,3 +28,4 @@ from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks
+from ._step import step_for as step_for

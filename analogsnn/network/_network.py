@@ -94,6 +94,7 @@ class Connection:
     - `pairs`: int array [synapse, 2] of (source index, target index); a pair that stands twice is two synapses.
     - `weight`: weight current (A), one for all or float array [synapse].
     - `delay`: "none", "precise" or "mismatched", the chip's delay classes.
+    - `stp`: short-term depression.
     """
 
     source: str
@@ -102,6 +103,7 @@ class Connection:
     pairs: np.ndarray
     weight: np.ndarray
     delay: str = "none"
+    stp: bool = False
 
     def __post_init__(self) -> None:
         pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
@@ -167,7 +169,14 @@ def one_to_one(n: int) -> np.ndarray:
 
 
 def connect(
-    source: str, target: str, synapse: str, pairs: ArrayLike, weight: ArrayLike, delay: str = "none"
+    source: str,
+    target: str,
+    synapse: str,
+    pairs: ArrayLike,
+    weight: ArrayLike,
+    delay: str = "none",
+    *,
+    stp: bool = False,
 ) -> Connection:
     """A `Connection` in one line."""
     return Connection(
@@ -177,6 +186,7 @@ def connect(
         pairs=np.asarray(pairs),
         weight=np.asarray(weight),
         delay=delay,
+        stp=stp,
     )
 
 

@@ -1,6 +1,9 @@
 """Plots and self-contained HTML pages."""
 
 from ._bias_table import bias_table as bias_table
+from ._board import board_figure as board_figure
+from ._board import traffic_figure as traffic_figure
+from ._compile_page import write_compile_report as write_compile_report
 from ._occupancy import occupancy_figure as occupancy_figure
 from ._page import Page as Page
 from ._raster import raster as raster

@@ -25,6 +25,15 @@ def occupancy_figure(mapping: Mapping) -> Figure:
     return figure
 
 
+def meters_figure(mapping: Mapping) -> Figure:
+    """The resources in use, and the words of every neuron."""
+    figure = new_figure(5.6)
+    grid = figure.add_gridspec(2, 1, height_ratios=[1.0, 1.0])
+    _meters(figure.add_subplot(grid[0]), mapping)
+    _words(figure.add_subplot(grid[1]), mapping)
+    return figure
+
+
 def _core(axes: Axes, mapping: Mapping) -> None:
     o = mapping.occupancy
     where = next(iter(o.neurons), (0, 0))

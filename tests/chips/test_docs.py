@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from analogsnn.chips import configuration_schema
+
 PAGE = Path(__file__).parents[2] / "docs" / "chips.md"
+
+
+def test_the_published_schema_is_the_one_that_is_read():
+    published = json.loads((PAGE.parent / "configuration.schema.json").read_text(encoding="utf-8"))
+    assert published == configuration_schema()
 
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):

@@ -57,5 +57,9 @@ def test_what_stands_behind_progress_is_seen():
 
 
 def test_steps_of_a_search_that_ends_well_are_no_warnings():
-    lines = ["Warning: Further gmin increment", "Warning: Dynamic gmin stepping failed", "Note: source stepping completed"]
+    lines = [
+        "Warning: Further gmin increment",
+        "Warning: Dynamic gmin stepping failed",
+        "Note: source stepping completed",
+    ]
     assert classify(lines) == ([], [])

@@ -90,8 +90,7 @@ ENGINES: Mapping[str, Callable[[Netlist, Settings], Run]] = {"jax": run_jax, "ng
 def read_deck(path: str | os.PathLike[str], folders: tuple[str | Path, ...] = ()) -> Netlist:
     """A deck of the user's: it may include what lies below its own folder, the library, and `folders`.
 
-    `.include circuits/cards/ekv.lib` and, as in the library's own benches, `../circuits/cards/ekv.lib` find the library
-    from anywhere.
+    `.include ../circuits/cards/ekv.lib`, as the library's own benches say it, finds the library from anywhere.
 
     **Raises** `NetlistErrors`.
     """
@@ -101,7 +100,7 @@ def read_deck(path: str | os.PathLike[str], folders: tuple[str | Path, ...] = ()
 def deck_roots(path: str | os.PathLike[str], folders: tuple[str | Path, ...] = ()) -> list[str | Path]:
     """The folders below which a deck of the user's may read, and in which its includes are looked for."""
     own = Path(path).parent
-    return [own, *folders, library.root(), library.spice_folder()]
+    return [own, *folders, library.circuits_folder(), library.spice_folder()]
 
 
 def simulate(netlist: Netlist, engine: str = "jax", settings: Settings | None = None) -> Run:

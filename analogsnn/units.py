@@ -46,6 +46,7 @@ def format_quantity(value: float, unit: str, digits: int = 3) -> str:
     """Write an SI value with the prefix that leaves one to three digits before the point: 2e-11 → `"20 pA"`."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
+    value = float(f"{value:.{digits - 1}e}")  # round first: 0.9999 V is 1 V, not 1000 mV
     exponent = min(9, max(-15, 3 * math.floor(math.log10(abs(value)) / 3 + 1e-12)))
     prefix = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}[exponent]
     return f"{value / 10.0**exponent:.{digits}g} {prefix}{unit}"

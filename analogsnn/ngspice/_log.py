@@ -6,11 +6,15 @@ import re
 from collections.abc import Sequence
 
 _HARMLESS = re.compile(
-    r"note:|trying gmin|reference value|using |doing analysis|no compatibility mode|\**\s*$|\*\* |doanalyses: tran$",
+    r"note:|reference value|using |doing analysis|no compatibility mode|\**\s*$|\*\* |doanalyses: tran$"
+    # Steps of a search for the operating point: what counts is how it ends.
+    r"|warning: (further gmin increment|(last )?gmin step failed|(dynamic gmin|true gmin|source) stepping failed)$",
     re.I,
 )
 # "No. of Data Rows" and the like are in neither list. The title is echoed as "Circuit: …", and may say anything.
 _ECHO = re.compile(r"circuit:|\s*noisy\b", re.I)
+# Progress is printed without an end of line, so that the next message stands behind it.
+_PROGRESS = re.compile(r"(trying gmin =\s*\S+|supplies reduced to\s*\S+%)\s*", re.I)
 _FATAL = re.compile(
     r"\berror\b|timestep too small|doanalyses|no such vector|failed!|\bunknown\b|undefined parameter"
     r"|could not find a valid modelname|simulation\(s\) aborted|unable to find definition|argument out of range"
@@ -32,7 +36,7 @@ def classify(lines: Sequence[str]) -> tuple[list[str], list[str]]:
     fatal, warnings = [], []
     last_rescue = max((i for i, line in enumerate(lines) if _RESCUED.search(line)), default=-1)
     for i, raw in enumerate(lines):
-        line = raw.strip()
+        line = _PROGRESS.sub("", raw).strip()
         if not line or _ECHO.match(line) or _HARMLESS.match(line):
             continue
         if _SINGULAR.search(line):

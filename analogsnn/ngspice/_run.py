@@ -173,17 +173,17 @@ def _solve(
 
 def _judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
     fatal, warnings = classify(log)
-    for line in dict.fromkeys(warnings):
-        _LOGGER.warning("ngspice: %s", line)
     text = "\n".join(log)
     if fatal:
-        said = "; ".join(dict.fromkeys(line.rstrip(".") for line in fatal[:3]))
+        said = "; ".join(list(dict.fromkeys(line.rstrip(".") for line in fatal))[:3])
         raise NgspiceError(f"ngspice's log says: {said}. The run is rejected.{_advice(log)}", text)
     if not vectors or any(v.size == 0 for v in vectors.values()):
         raise NgspiceError("ngspice reported success and gave no data; the run is rejected.", text)
     for name, values in vectors.items():
         if not np.all(np.isfinite(values)):
             raise NgspiceError(f"ngspice gave values of '{name}' that are not finite; the run is rejected.", text)
+    for line in dict.fromkeys(warnings):
+        _LOGGER.warning("ngspice: %s", line)
 
 
 def _advice(log: list[str]) -> str:
@@ -195,7 +195,7 @@ def _advice(log: list[str]) -> str:
         return f" The current of '{name}' is not determined: look for a loop of voltage sources or inductors."
     if singular:
         return f" The voltage of '{singular[1]}' is not determined: give it a DC path to ground."
-    if re.search(r"timestep too small", text, re.I):
+    if re.search(r"timestep too small", text, re.I) and not re.search("out of range", text):
         at = re.search(r"time = (\S+?),", text)
         when = f" It happened at t = {float(at[1]):.4g} s." if at else ""
         return f"{when} Try start values with .ic, a smaller reltol, or method=gear."

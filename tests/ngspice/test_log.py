@@ -45,3 +45,21 @@ def test_a_singular_matrix_that_stepping_cured_is_a_warning():
 def test_warnings_are_kept():
     line = "Warning: vdd: no DC value, transient time 0 value used"
     assert classify([*GOOD, line]) == ([], [line])
+
+
+def test_what_stands_behind_progress_is_seen():
+    error = "Error: -1 out of range for sqrt"
+    assert classify([f"Supplies reduced to   0.0000% {error}"]) == ([error], [])
+    line = "Warning: singular matrix:  check node b"
+    lines = [f"Trying gmin =   1.0000E-03 {line}", "Trying gmin =   1.0000E-04 Note: One successful gmin step"]
+    assert classify(lines) == ([line], [])
+    assert classify([*lines, "Note: True gmin stepping completed"]) == ([], [line])
+
+
+def test_steps_of_a_search_that_ends_well_are_no_warnings():
+    lines = [
+        "Warning: Further gmin increment",
+        "Warning: Dynamic gmin stepping failed",
+        "Note: source stepping completed",
+    ]
+    assert classify(lines) == ([], [])

@@ -17,7 +17,7 @@ CASES = [(bench, card) for bench in library.benches() for card in library.cards(
 def compare(name: str, card: str, got: dict[str, float | None], *, long: bool) -> None:
     wrong, checked = [], 0
     expected = library.expected(name)
-    for table in (card, "closed_form"):
+    for table in (card, "closed_form", f"closed_form_{card}"):
         for measure, entry in expected.get(table, {}).items():
             if entry.get("long", False) and not long:
                 continue
@@ -38,12 +38,12 @@ def test_gives_its_numbers(name, card):
     compare(name, card, evaluate_measures(waves, netlist.measures, netlist.params, strict=short is None), long=False)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("card", library.cards())
-def test_reference_circuit_in_full(card):
-    netlist = library.read_bench("adexp_neuron", card=card)
-    waves = ngspice.transient(netlist)
-    compare("adexp_neuron", card, evaluate_measures(waves, netlist.measures, netlist.params), long=True)
+@pytest.mark.validate_long
+@pytest.mark.parametrize(("name", "card"), CASES)
+def test_gives_its_numbers_in_full(name, card):
+    netlist = library.read_bench(name, card=card)
+    waves = ngspice.run(netlist, options=ngspice.ACCURACY["reference"], timeout=1800.0)
+    compare(name, card, evaluate_measures(waves, netlist.measures, netlist.params), long=True)
 
 
 @pytest.mark.parametrize("name", library.benches())
@@ -57,7 +57,8 @@ def test_expected_numbers_cover_the_bench(name):
             assert math.isfinite(entry["value"])
             assert entry["tolerance"] > 0
             assert entry["reason"]
-    assert set(expected.get("closed_form", {})) <= set(head.measures)
+    for table in ("closed_form", *(f"closed_form_{card}" for card in library.cards())):
+        assert set(expected.get(table, {})) <= set(head.measures)
 
 
 @pytest.mark.parametrize("name", library.benches())

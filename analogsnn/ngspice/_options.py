@@ -21,9 +21,9 @@ DEFAULT_OPTIONS: Mapping[str, Value] = {
 }
 
 # What `accuracy` means in ngspice: the tolerance of ordinary runs, and one to judge others by. Measured on 30 ms of
-# `spice/adexp_neuron.cir`, largest error of a spike time against our Rodas5P at 1e-9: Gear at reltol 1e-4 122 us, at 1e-6
-# 27 us, with trtol 1 8 us; trapezoidal 4 us, and at 1e-7 0.8 us, for a fifth of the time that smaller vntol and chgtol
-# take without any gain. At such tolerances the trapezoidal rule loses no spikes.
+# `spice/adexp_neuron.cir`, largest error of a spike time against our Rodas5P at 1e-9: Gear at reltol 1e-4 122 µs, at
+# 1e-6 27 µs, with trtol 1 too 8 µs; trapezoidal 4 µs, and at 1e-7 0.8 µs. Smaller vntol and chgtol take six times as
+# long and gain nothing. At such tolerances the trapezoidal rule loses no spikes.
 ACCURACY: Mapping[str, Mapping[str, Value]] = {
     "fast": {"reltol": 1e-4},
     "reference": {"reltol": 1e-6, "trtol": 1.0, "method": "trap"},

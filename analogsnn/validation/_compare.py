@@ -79,7 +79,9 @@ def measure_row(
     return Row(text, unit, ours, ngspice, difference, tolerance, model=model)
 
 
-def spike_rows(ours: Waveforms, ngspice: Waveforms, *, judged: bool) -> Mapping[str, Row]:
+def spike_rows(
+    ours: Waveforms, ngspice: Waveforms, model: Waveforms | None = None, *, judged: bool
+) -> Mapping[str, Row]:
     """How many spikes there are; where they can be paired, the one that moved most, and the membrane between them.
 
     Empty for a bench without the node `spk`.
@@ -88,8 +90,9 @@ def spike_rows(ours: Waveforms, ngspice: Waveforms, *, judged: bool) -> Mapping[
         return {}
     a, b = spike_times(ours, SPIKE), spike_times(ngspice, SPIKE)
     count = Row(
-        "number of spikes", "1", float(len(a)), float(len(b)), float(len(a) - len(b)), 0.0 if judged else None, True
-    )
+        "number of spikes", "1", float(len(a)), float(len(b)), float(len(a) - len(b)), 0.0 if judged else None, True,
+        None if model is None else float(len(spike_times(model, SPIKE))),
+    )  # fmt: skip
     rows = {"spikes": count}
     align = alignment(ours, ngspice)
     if not judged or align is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ..measure import spike_times
 from ..report import BLUE, GREY, ORANGE, new_figure
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._report import BenchReport
 
 GREEN = "#2a8c5a"  # the behavioural model
+FLAT = 20e-3  # V: what moves less is drawn as a straight line, not as rounding
 
 
 def bench_figure(bench: BenchReport) -> Figure:
@@ -37,6 +38,8 @@ def bench_figure(bench: BenchReport) -> Figure:
         other = there if align is None else align(there)
         axis, difference = deviation(ours.time, _values(ours, name), other, _values(ngspice, name))
         right.plot(axis, difference, color=GREY, linewidth=0.9)
+        if name[0] == "v" and np.ptp(_values(ours, name)) < FLAT:
+            left.set_ylim(*(np.mean(_values(ours, name)) + FLAT * np.array([-1, 1])))
         left.set_ylabel(name, rotation=0, ha="right", va="center")
         unit = "V" if name[0] == "v" else "A"
         for panel in (left, right):
@@ -49,6 +52,7 @@ def bench_figure(bench: BenchReport) -> Figure:
     grid[0, 0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
     figure.align_ylabels(list(grid[:, 0]))
     for panel in grid[-1]:
+        panel.xaxis.set_major_locator(MaxNLocator(6))
         timed = ours.variable == "time"
         panel.set_xlabel("time" if timed else ours.variable)
         if timed or ours.variable[0] in "vi":

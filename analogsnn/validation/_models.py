@@ -26,7 +26,7 @@ def textbook_model(bench: str, netlist: Netlist) -> Model | None:
     """The model of a bench, or None for a bench that has none.
 
     Nothing is fitted: currents are the bench's `.param`, capacitors those of the block without the transistors' own,
-    slopes, threshold and thermal voltage those of the EKV card, and a transistor's off-current I_0 = I_S e^(-V_T/(n UT)).
+    slopes, thresholds and thermal voltage those of the EKV card, and off-currents are I_0 = I_S e^(-V_T/(n UT)).
     """
     make = _MODELS.get(bench)
     if make is None:
@@ -72,7 +72,9 @@ def _neuron(circuit: Circuit, netlist: Netlist) -> Model:
     """The DPI adaptive-exponential neuron; its refractory period and adaptation pulse are C_r V_T / I_ref."""
     from ..models import AHP, DPI, ExponentLaw, Neuron, spike_times
 
-    current = {name: circuit[f"param.{name}"] for name in ("iin", "itau", "ithr", "iref", "iahpw", "iahptau", "iahpgain")}
+    current = {
+        name: circuit[f"param.{name}"] for name in ("iin", "itau", "ithr", "iref", "iahpw", "iahptau", "iahpgain")
+    }
     kappa, ut, vt = 1 / circuit["card.ekv_nn"], circuit["card.ekv_ut"], circuit["card.ekv_vtn"]
     i0 = _off_current(circuit, "x1.xa1", "n")
     refractory = circuit["x1.cr.c"] * vt / current["iref"]
@@ -99,7 +101,9 @@ def _neuron(circuit: Circuit, netlist: Netlist) -> Model:
 def _pulses(times: np.ndarray, stop: float, supply: float) -> Waveforms:
     """Spikes as a waveform of `spk`: edges through half the supply at `times`."""
     edge, width = 1e-9, 1e-6
-    corners = np.concatenate([[0.0], np.ravel([(t - edge, t + edge, t + width, t + width + edge) for t in times]), [stop]])
+    corners = np.concatenate(
+        [[0.0], np.ravel([(t - edge, t + edge, t + width, t + width + edge) for t in times]), [stop]]
+    )
     levels = np.concatenate([[0.0], np.tile([0.0, supply, supply, 0.0], len(times)), [0.0]])
     return Waveforms(
         time=corners, voltages=levels[None], nodes=("spk",), currents=np.zeros((0, corners.size)), branches=(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..netlist import Netlist
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._compare import MEMBRANE_TOLERANCE, SPIKE_TOLERANCE, Row
+from ._compare import MEMBRANE_TOLERANCE, SPIKE_TOLERANCE, Row, alignment
 from ._models import Model
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class Report:
         """The report for a terminal."""
         for name, bench in self.benches.items():
             yield f"{name}: {self._verdict(bench)}"
-            for measure, row in bench.rows.items():
-                cells = row_cells(measure, row)
-                model = f"  model {cells[7]} ({cells[8]})" if row.model is not None else ""
+            for measure in bench.rows:
+                cells = self._cells(bench, measure)
+                model = f"  model {cells[7]} ({cells[8]})" if cells[7] else ""
                 yield (
                     f"  {measure:<14}{cells[2]:>14}{cells[3]:>14}{cells[4]:>12}{cells[5]:>10} {cells[6]:<8}{model}"
                 ).rstrip()
@@ -132,13 +132,31 @@ class Report:
         for name, bench in self.benches.items():
             page.section(name, "outside tolerance" if bench.failed else "")
             page.text(bench.netlist.title.strip("* "))
-            table = [row_cells(measure, row) for measure, row in bench.rows.items()]
+            table = [self._cells(bench, measure) for measure in bench.rows]
             shown = [i for i in range(len(HEADER)) if bench.model is not None or i < 7]
             shown = [i for i in shown if self.judged or i not in (5, 6)]
-            page.table([HEADER[i] for i in shown], [[cells[i] for i in shown] for cells in table], left=(0, 1))
+            page.table(
+                [HEADER[i] for i in shown], [[_unbroken(cells, i) for i in shown] for cells in table], left=(0, 1)
+            )
             with drawing():
                 page.figure(bench.figure(), _caption(bench), vector=False, dpi=110)
         page.write(path)
+
+    def _cells(self, bench: BenchReport, measure: str) -> list[str]:
+        """The cells under `HEADER`; a dash stands for what should have happened and did not."""
+        row = bench.rows[measure]
+        shown = row.difference if row.absolute else row.relative_error
+        difference = _quantity(shown, row.unit, 3) if row.absolute else _percent(shown)
+        tolerance = "" if row.tolerance is None else _quantity(row.tolerance, row.unit, 3)
+        if row.tolerance is not None and not row.absolute:
+            tolerance = _percent(row.tolerance, sign=False)
+        verdict = {True: "ok", False: "OUTSIDE", None: ""}[row.ok]
+        modelled = row.model is not None or (bench.model is not None and measure in bench.model.measures)
+        model = [_quantity(row.model, row.unit), _percent(row.model_relative_error)] if modelled else ["", ""]
+        return [
+            measure, row.text, _quantity(row.ours, row.unit), _quantity(row.ngspice, row.unit), difference, tolerance,
+            verdict, *model,
+        ]  # fmt: skip
 
     def _verdict(self, bench: BenchReport) -> str:
         if not self.judged:
@@ -146,22 +164,6 @@ class Report:
         if bench.failed:
             return f"{len(bench.failed)} of {len(bench.rows)} outside tolerance: {', '.join(bench.failed)}"
         return f"{len(bench.rows)} numbers within tolerance"
-
-
-def row_cells(measure: str, row: Row) -> list[str]:
-    """The cells under `HEADER`."""
-    shown = row.difference if row.absolute else row.relative_error
-    difference = _quantity(shown, row.unit, 3) if row.absolute else _percent(shown)
-    tolerance = "" if row.tolerance is None else _quantity(row.tolerance, row.unit, 3)
-    if row.tolerance is not None and not row.absolute:
-        tolerance = _percent(row.tolerance, sign=False)
-    verdict = {True: "ok", False: "OUTSIDE", None: ""}[row.ok]
-    model = "" if row.model is None else _quantity(row.model, row.unit, DIGITS)
-    error = "" if row.model_relative_error is None else _percent(row.model_relative_error)
-    return [
-        measure, row.text, _quantity(row.ours, row.unit), _quantity(row.ngspice, row.unit), difference, tolerance,
-        verdict, model, error,
-    ]  # fmt: skip
 
 
 def _quantity(value: float | None, unit: str, digits: int = DIGITS) -> str:
@@ -176,10 +178,13 @@ def _percent(value: float | None, *, sign: bool = True) -> str:
     return f"{100 * value:+.2g} %" if sign else f"{100 * value:.2g} %"
 
 
+def _unbroken(row: list[str], i: int) -> str:
+    """A cell of a page, where a number and its unit stay on one line."""
+    return row[i] if i == 1 else row[i].replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _caption(bench: BenchReport) -> str:
     text = "Left: our engine, and ngspice dashed over it. Right: ours - ngspice"
-    from ._compare import alignment
-
     text += ", spikes laid over each other." if alignment(bench.ours, bench.ngspice) is not None else "."
     return text if bench.model is None else f"{text} Green: {bench.model.about} at textbook parameters."
 

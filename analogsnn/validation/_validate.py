@@ -120,4 +120,4 @@ def _rows(
         for name, (unit, text) in library.bench(bench).measures.items()
         if name not in late
     }
-    return {**rows, **spike_rows(ours, ngspice, judged=tolerance is not None)}
+    return {**rows, **spike_rows(ours, ngspice, None if model is None else model.waves, judged=tolerance is not None)}

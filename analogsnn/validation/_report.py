@@ -175,7 +175,9 @@ def _quantity(value: float | None, unit: str, digits: int = DIGITS) -> str:
 def _percent(value: float | None, *, sign: bool = True) -> str:
     if value is None:
         return "—"
-    return f"{100 * value:+.2g} %" if sign else f"{100 * value:.2g} %"
+    share = 100 * value
+    text = f"{share:.0f}" if abs(share) >= 10 else f"{share:.2g}"
+    return f"{'+' if sign and share > 0 else ''}{text} %"
 
 
 def _unbroken(row: list[str], i: int) -> str:

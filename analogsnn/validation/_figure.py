@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ._report import BenchReport
 
 GREEN = "#2a8c5a"  # the behavioural model
-FLAT = 20e-3  # V: what moves less is drawn as a straight line, not as rounding
+FLAT = {"v": 20e-3, "i": 0.0}  # V, A: what moves less than this,
+FLAT_SHARE = 1e-3  # or than this share of itself, is drawn as a straight line, not as rounding
 
 
 def bench_figure(bench: BenchReport) -> Figure:
@@ -38,18 +39,23 @@ def bench_figure(bench: BenchReport) -> Figure:
         other = there if align is None else align(there)
         axis, difference = deviation(ours.time, _values(ours, name), other, _values(ngspice, name))
         right.plot(axis, difference, color=GREY, linewidth=0.9)
-        if name[0] == "v" and np.ptp(_values(ours, name)) < FLAT:
-            left.set_ylim(*(np.mean(_values(ours, name)) + FLAT * np.array([-1, 1])))
+        values = _values(ours, name)
+        flat = max(FLAT[name[0]], FLAT_SHARE * float(np.abs(values).max()))
+        if np.ptp(values) < flat:
+            left.set_ylim(float(np.mean(values)) - flat, float(np.mean(values)) + flat)
         left.set_ylabel(name, rotation=0, ha="right", va="center")
         unit = "V" if name[0] == "v" else "A"
         for panel in (left, right):
             panel.yaxis.set_major_formatter(EngFormatter(unit))
             panel.grid(color=GREY, alpha=0.2, linewidth=0.6)
             panel.margins(x=0.0, y=0.12)
-    _draw_model(bench, dict(zip(names, grid[:, 0], strict=True)))
+    marks = [*grid[0, 0].lines, *_draw_model(bench, dict(zip(names, grid[:, 0], strict=True)))]
     grid[0, 0].set_title(bench.name)
     grid[0, 1].set_title("ours - ngspice" + ("" if align is None else ", spikes aligned"))
-    grid[0, 0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+    labelled = {mark.get_label(): mark for mark in marks}
+    grid[0, 0].legend(
+        labelled.values(), labelled, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1
+    )
     figure.align_ylabels(list(grid[:, 0]))
     for panel in grid[-1]:
         panel.xaxis.set_major_locator(MaxNLocator(6))
@@ -61,17 +67,20 @@ def bench_figure(bench: BenchReport) -> Figure:
     return figure
 
 
-def _draw_model(bench: BenchReport, panels: dict) -> None:
+def _draw_model(bench: BenchReport, panels: dict[str, Any]) -> list[Any]:
+    """The model in the panels that it knows something about; gives what it drew."""
+    drawn: list[Any] = []
     if bench.model is None:
-        return
+        return drawn
     waves = bench.model.waves
+    style: dict[str, Any] = {"color": GREEN, "linewidth": 1.2, "linestyle": ":", "label": "model"}
     for name, panel in panels.items():
         if name[0] == "i" and name[2:-1] in waves.branches:
-            panel.plot(waves.time, _values(waves, name), color=GREEN, linewidth=1.2, linestyle=":", label="model")
+            drawn += panel.plot(waves.time, _values(waves, name), **style)
         elif name == f"v({SPIKE})" and SPIKE in waves.nodes:
             low, high = panel.get_ylim()
-            panel.vlines(spike_times(waves, SPIKE), low, high, color=GREEN, linewidth=1.2, linestyle=":", label="model")
-            panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)
+            drawn.append(panel.vlines(spike_times(waves, SPIKE), low, high, **style))
+    return drawn
 
 
 def _values(waves: Waveforms, name: str) -> np.ndarray:

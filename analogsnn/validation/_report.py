@@ -131,7 +131,7 @@ class Report:
         page.table(("bench", "numbers", "largest relative error", "verdict"), summary, left=(0, 3))
         for name, bench in self.benches.items():
             page.section(name, "outside tolerance" if bench.failed else "")
-            page.text(bench.netlist.title.strip("* "))
+            page.text(bench.netlist.title.strip("* ") + _length(bench))
             table = [self._cells(bench, measure) for measure in bench.rows]
             shown = [i for i in range(len(HEADER)) if bench.model is not None or i < 7]
             shown = [i for i in shown if self.judged or i not in (5, 6)]
@@ -183,6 +183,13 @@ def _percent(value: float | None, *, sign: bool = True) -> str:
 def _unbroken(row: list[str], i: int) -> str:
     """A cell of a page, where a number and its unit stay on one line."""
     return row[i] if i == 1 else row[i].replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _length(bench: BenchReport) -> str:
+    """How long a run over time was, which the title of a shortened bench does not say."""
+    if bench.ours.variable != "time":
+        return "."
+    return f"; run for {format_quantity(float(bench.ours.time[-1]), 's')}."
 
 
 def _caption(bench: BenchReport) -> str:

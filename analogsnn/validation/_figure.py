@@ -50,7 +50,6 @@ def bench_figure(bench: BenchReport) -> Figure:
             panel.grid(color=GREY, alpha=0.2, linewidth=0.6)
             panel.margins(x=0.0, y=0.12)
     marks = [*grid[0, 0].lines, *_draw_model(bench, dict(zip(names, grid[:, 0], strict=True)))]
-    grid[0, 0].set_title(bench.name)
     grid[0, 1].set_title("ours - ngspice" + ("" if align is None else ", spikes aligned"))
     labelled = {mark.get_label(): mark for mark in marks}
     grid[0, 0].legend(

@@ -31,7 +31,7 @@ def validate(
 ) -> Report:
     """Run benches in our engine and in ngspice and lay their numbers side by side.
 
-    Both at their reference accuracy: Rodas5P at 1e-6, ngspice with the trapezoidal rule at 1e-6. Measures are the
+    Both at their reference accuracy: Rodas5P at 1e-6, ngspice with the trapezoidal rule at 1e-7. Measures are the
     `.meas` statements that the header of a bench names, evaluated by `analogsnn.measure` on either engine's waveforms.
 
     **Arguments**

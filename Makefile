@@ -6,7 +6,7 @@ BIN := .venv/bin
 OUT ?= out/demo
 SYSTEM_PACKAGES := ngspice libngspice0 libngspice0-dev chromium
 
-.PHONY: demo test quick validate-long library lint env system lock clean
+.PHONY: demo test quick validate-long benchmark library lint env system lock clean
 
 demo: env system ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
 	$(BIN)/analogsnn demo --out $(OUT)
@@ -17,8 +17,10 @@ test: env system lint ## everything that must hold
 quick: env ## the tests without the long ones
 	$(BIN)/python -m pytest -m "not long and not validate_long"
 
-validate-long: env system ## the long forms: full runs of the neuron, its whole rate table
-	$(BIN)/python -m pytest tests/spice -m validate_long
+validate-long: env system ## the long forms: both engines on full runs of the neuron, its whole rate table; out/validate.html
+	mkdir -p out
+	$(BIN)/analogsnn validate --long --html out/validate.html --json out/validate.json
+	$(BIN)/python -m pytest tests/spice tests/validation -m validate_long
 
 lint: env
 	$(BIN)/ruff check .
@@ -50,6 +52,9 @@ system:
 	  $$SUDO apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -q $$missing >/dev/null \
 	  || { echo "could not install; type: sudo apt-get update && sudo apt-get install$$missing"; exit 1; }; \
 	fi
+
+benchmark: env system ## our engine and ngspice side by side: the tables of README.md and docs/figures/growth.png
+	$(BIN)/python benchmarks/transient.py --readme
 
 library: env system ## the table of the circuit library and its figures, from headers and ngspice runs
 	$(BIN)/python docs/make_library.py

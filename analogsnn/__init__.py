@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .netlist import read_netlist as read_netlist
     from .netlist import write_netlist as write_netlist
     from .network import Network as Network
+    from .validation import validate as validate
     from .waveforms import Waveforms as Waveforms
 
 __version__ = "0.1.0.dev0"
@@ -50,6 +51,7 @@ _HOMES = {
     "read_netlist": "netlist",
     "spike_time": "measure",
     "spike_times": "measure",
+    "validate": "validation",
     "write_netlist": "netlist",
 }
 

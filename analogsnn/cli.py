@@ -85,6 +85,48 @@ def demo(
     _command("demo", seed, out, json_file, work, lambda data: [_say_run(r, n) for n, r in data["runs"].items()])
 
 
+@app.command()
+def validate(
+    blocks: Annotated[
+        list[str] | None, typer.Argument(metavar="[BLOCK]...", help="Blocks or benches; default: every bench.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", metavar="CARD", help="The card that ngspice gets: ekv, bsim3, or a file.")
+    ] = "ekv",
+    long: Annotated[bool, typer.Option("--long/--short", help="Benches in full, or in their short form.")] = False,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", metavar="R", help="Relative, of every measure on the same equations.")
+    ] = 0.005,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="Wall-clock limit of each run.")] = 1800.0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Take no result of ngspice that is known.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="F.html", help="Write a page with figures.")] = None,
+    json_file: Json = None,
+) -> None:
+    """Our engine and ngspice on the benches of the library, measure by measure. Exit status 1: outside tolerance."""
+    failed: list[str] = []
+
+    def work(started: float) -> dict[str, Any]:
+        from .validation import find_benches
+        from .validation import validate as run
+
+        with _progress(2 * len(find_benches(blocks)), "runs") as progress:
+            report = run(
+                blocks, against, long=long, tolerance=tolerance, timeout=timeout, fresh=fresh, progress=progress
+            )
+        if html is not None:
+            report.write_html(html)
+        for line in report.lines():
+            typer.echo(line)
+        failed.extend(report.failed)
+        return report.to_dict()
+
+    targets = [] if html is None else [html]
+    _command("validate", None, None, json_file, work, lambda data: None, targets=targets)
+    if failed:
+        typer.echo(f"analogsnn: outside tolerance: {', '.join(failed)}.", err=True)
+        raise typer.Exit(1)
+
+
 netlist_app = typer.Typer(name="netlist", help="SPICE decks: what is read, what is ignored, what is wrong.")
 app.add_typer(netlist_app)
 

@@ -7,6 +7,7 @@ together (the rows of R), so that the sources' own currents drop out. Everything
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,12 @@ def ekv_netlist(netlist: Netlist) -> Netlist:
     """The netlist flattened with its EKV transistors whole: `nfet` and `pfet` from a file that says `* model: ekv`."""
     whole = netlist.flatten(EKV_NAMES)
     other = {d.definition.name for d in whole.elements if isinstance(d, Device) and d.definition.model_kind != "ekv"}
-    return whole if not other else netlist.flatten(EKV_NAMES - other)
+    whole = whole if not other else netlist.flatten(EKV_NAMES - other)
+    # Flattening starts from the deck; what a caller has since asked for instead of the deck's analyses counts.
+    return dataclasses.replace(
+        whole, analyses=netlist.analyses, measures=netlist.measures, options=netlist.options, ic=netlist.ic,
+        nodeset=netlist.nodeset, saves=netlist.saves,
+    )  # fmt: skip
 
 
 def build_topology(netlist: Netlist) -> Topology:

@@ -51,15 +51,14 @@ def _piece(
         ties[b, k] -= 1.0
     share = -np.linalg.pinv(ties[:ground])
     equation = system(topology, values, with_extension) if moving else None
+    inverse = None if equation is None else jnp.linalg.inv(equation.mass)
 
     def one(segment: Any, t: Any, x: Any, base: Any) -> tuple[Any, Any]:
         if equation is None:
             u = input_values(topology, base, values.formula, t, values.celsius)
             return parts.s @ x + parts.p @ u, share @ total_current(topology, c, x, u, t)
         u, du, _ = at_time(topology, input_segment(inputs, segment), t, values.formula, values.celsius)
-        rate = jnp.linalg.solve(
-            equation.mass, total_current(topology, equation.currents, x, u, t) + equation.coupling @ du
-        )
+        rate = inverse @ (total_current(topology, equation.currents, x, u, t) + equation.coupling @ du)
         leaving = total_current(topology, c, x, u, t) + parts.c @ (parts.s @ rate + parts.p @ du)
         return parts.s @ x + parts.p @ u, share @ leaving
 

@@ -1,0 +1,19 @@
+"""The page about `validate` says what runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "validate.md"
+
+
+def test_the_example_of_the_page_runs(capsys):
+    text = PAGE.read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, {})
+    printed = capsys.readouterr().out
+    wanted = re.findall(r"# → (.*)", text)
+    assert wanted
+    for line in wanted:
+        assert line in printed

@@ -136,8 +136,10 @@ def test_neuron_has_the_same_spikes():
     assert len(spike_times(bench.ours, "spk")) >= SPIKES
     assert bench.rows["spikes"].ours == bench.rows["spikes"].ngspice
     shift, apart = bench.rows["spike_shift"].difference, bench.rows["membrane_rms"].difference
-    assert shift is not None and abs(shift) <= SPIKE_TOLERANCE
-    assert apart is not None and apart <= MEMBRANE_TOLERANCE
+    assert shift is not None
+    assert abs(shift) <= SPIKE_TOLERANCE
+    assert apart is not None
+    assert apart <= MEMBRANE_TOLERANCE
     assert set(library.bench("adexp_neuron").measures) - set(bench.rows) == {"t15", "rate_adapted"}  # they come later
     assert bench.model is not None
 

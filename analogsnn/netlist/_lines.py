@@ -109,11 +109,13 @@ class Files:
         self.opened = 0
 
     def find(self, folder: str, name: str) -> str:
-        """Where `name` is meant to be: beside the file that includes it, else below one of the roots."""
+        """Where `name` is meant to be: beside the file that includes it, else below one of the roots, or from beside one
+        (`circuits/bias.cir` with the root `…/circuits`)."""
         here = os.path.normpath(os.path.join(folder, name))
         if os.path.exists(here):
             return here
-        places = (os.path.normpath(os.path.join(root, name)) for root in self.given)
+        starts = [start for root in self.given for start in (root, os.path.dirname(os.path.abspath(root)))]
+        places = (os.path.normpath(os.path.join(start, name)) for start in starts)
         return next((place for place in places if os.path.isfile(place) and self.allows(place)), here)
 
     def allows(self, path: str) -> bool:

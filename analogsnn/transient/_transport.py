@@ -29,7 +29,7 @@ from ._rosenbrock import rosenbrock_step
 from ._tableaus import Tableau
 
 # A block that moves slower than this (V/s) has no phase worth speaking of.
-STILL = 1e-2
+STILL = 1e3
 
 Blocks = tuple[int, ...]
 

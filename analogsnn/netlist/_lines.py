@@ -109,8 +109,8 @@ class Files:
         self.opened = 0
 
     def find(self, folder: str, name: str) -> str:
-        """Where `name` is meant to be: beside the file that includes it, else below one of the roots, or from beside one
-        (`circuits/bias.cir` with the root `…/circuits`)."""
+        """Where `name` is meant to be: beside the file that includes it, else below one of the roots, or from beside
+        one (`circuits/bias.cir` with the root `…/circuits`)."""
         here = os.path.normpath(os.path.join(folder, name))
         if os.path.exists(here):
             return here

@@ -17,7 +17,7 @@ from ._models import Model, textbook_model
 from ._report import BenchReport, Report
 
 OUR_CARD = "ekv"
-# On another card the difference is that of the models, per cents; and BSIM3's edges stop the trapezoidal rule at 1e-7.
+# On another card the difference is that of the models, some per cent; and BSIM3's edges stop the trapezoidal rule at 1e-7.
 OTHER_CARD_RTOL = 1e-5
 
 
@@ -34,7 +34,8 @@ def validate(
     """Run benches in our engine and in ngspice and lay their numbers side by side.
 
     Both at their reference accuracy: Rodas5P at 1e-6, ngspice with the trapezoidal rule at 1e-7 (on another card with
-    the bench's own options at 1e-5). Measures are the `.meas` statements that the header of a bench names, evaluated by `analogsnn.measure` on either engine's waveforms.
+    the bench's own options at 1e-5). Measures are the `.meas` statements that the header of a bench names, evaluated by
+    `analogsnn.measure` on either engine's waveforms.
 
     **Arguments**
 

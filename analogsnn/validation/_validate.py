@@ -17,7 +17,7 @@ from ._models import Model, textbook_model
 from ._report import BenchReport, Report
 
 OUR_CARD = "ekv"
-# On another card the difference is that of the models, some per cent; and BSIM3's edges stop the trapezoidal rule at 1e-7.
+# On another card the models differ by some per cent, and BSIM3's edges stop the trapezoidal rule at 1e-7.
 OTHER_CARD_RTOL = 1e-5
 
 

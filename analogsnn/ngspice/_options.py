@@ -23,7 +23,8 @@ DEFAULT_OPTIONS: Mapping[str, Value] = {
 # What `accuracy` means in ngspice: the tolerance of ordinary runs, and one to judge others by. Measured on 30 ms of
 # `spice/adexp_neuron.cir`, largest error of a spike time against our Rodas5P at 1e-9: Gear at reltol 1e-4 122 µs, at
 # 1e-6 27 µs, with trtol 1 too 8 µs; trapezoidal 4 µs (14 µs after 100 ms), and at 1e-7 0.8 µs. Smaller vntol and chgtol
-# take six times as long and gain nothing. At such tolerances the trapezoidal rule loses no spikes.
+# take six times as long and gain nothing. At such tolerances the trapezoidal rule loses no spikes; on the
+# BSIM3 card it can stop at an edge with a time step too small, where Gear goes on.
 ACCURACY: Mapping[str, Mapping[str, Value]] = {
     "fast": {"reltol": 1e-4},
     "reference": {"reltol": 1e-7, "trtol": 1.0, "method": "trap"},

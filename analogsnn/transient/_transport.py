@@ -88,7 +88,8 @@ def transported_step(
             return parts.inverse_mass @ stage_rate(topology, parts, line, t)(0.0, y)
 
         f0 = velocity(line, t, y)
-        weight = (member @ (f0 * d_y)) / (member @ (f0 * f0) + STILL**2)
+        by_y = parts.inverse_mass @ linearisation(topology, parts, line, t, y)[1]
+        weight = _phases(member, f0, by_y, d_y)
         tau = member.T @ weight
         eta = d_y - tau * f0
 
@@ -108,6 +109,22 @@ def transported_step(
         return value, derivative
 
     return step
+
+
+def _phases(member: np.ndarray, f: Any, by_y: Any, d_y: Any) -> Any:
+    """The phase of each block, `[block]` in s: least squares of what they leave over.
+
+    - δy - T f within each block, and
+    - what different phases of two blocks do to a node that follows another one at once: node i follows node j with the
+      velocity J_ij f_j/|J_ii|, and so takes from it a tangent of that times the difference of their phases.
+    """
+    own = member @ (f * f) + STILL**2
+    if len(member) == 1:
+        return (member @ (f * d_y)) / own
+    following = (by_y * f / jnp.abs(jnp.diagonal(by_y))[:, None]) @ member.T
+    tie = member @ (following * following) * (1 - np.eye(len(member)))
+    tie = tie + tie.T
+    return jnp.linalg.solve(jnp.diag(own + jnp.sum(tie, axis=1)) - tie, member @ (f * d_y))
 
 
 def whole(numbers: System, wiring: Wiring) -> System:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import netlist as netlist
     from . import network as network
     from . import ngspice as ngspice
+    from . import transient as transient
     from .chips import compile as compile
     from .circuit import Circuit as Circuit
     from .errors import AnalogSNNError as AnalogSNNError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice")
+_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice", "transient")
 _HOMES = {
     "AnalogSNNError": "errors",
     "Circuit": "circuit",

@@ -111,9 +111,9 @@ def _said(blocks: Blocks) -> Blocks:
     """The blocks, with a warning where derivatives are not what they should be."""
     if len(set(blocks)) > 1:
         warnings.warn(
-            f"the circuit has {len(set(blocks))} blocks with a phase of their own; derivatives of coupled spiking blocks "
-            "were measured wrong by up to some per cent of the largest one at accuracy 'reference', less at a smaller rtol. "
-            "Check them against finite differences.",
+            f"the circuit has {len(set(blocks))} blocks with a phase of their own; derivatives of coupled spiking "
+            "blocks were measured wrong by up to some per cent of the largest one at accuracy 'reference', less at a "
+            "smaller rtol. Check them against finite differences.",
             PhaseWarning, stacklevel=3,
         )  # fmt: skip
     return blocks

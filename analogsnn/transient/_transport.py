@@ -28,8 +28,9 @@ from ._field import linearisation, stage_rate
 from ._rosenbrock import rosenbrock_step
 from ._tableaus import Tableau
 
-# A block that moves slower than this (V/s) has no phase worth speaking of.
-STILL = 1e3
+# A block that moves slower than this (V/s) has no phase worth speaking of. Where there are several, a phase that is
+# only the solver's noise over a block at rest would be felt by the others: there the phase begins with the spike.
+STILL, STILL_COUPLED = 1e-2, 1e3
 
 Blocks = tuple[int, ...]
 
@@ -118,9 +119,9 @@ def _phases(member: np.ndarray, f: Any, by_y: Any, d_y: Any) -> Any:
     - what different phases of two blocks do to a node that follows another one at once: node i follows node j with the
       velocity J_ij f_j/|J_ii|, and so takes from it a tangent of that times the difference of their phases.
     """
-    own = member @ (f * f) + STILL**2
     if len(member) == 1:
-        return (member @ (f * d_y)) / own
+        return (member @ (f * d_y)) / (member @ (f * f) + STILL**2)
+    own = member @ (f * f) + STILL_COUPLED**2
     following = (by_y * f / jnp.abs(jnp.diagonal(by_y))[:, None]) @ member.T
     tie = member @ (following * following) * (1 - np.eye(len(member)))
     tie = tie + tie.T

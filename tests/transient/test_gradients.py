@@ -1,0 +1,147 @@
+"""Derivatives through spikes against central differences of a tight run, at the tenth spike and beyond.
+
+The neuron is the reference circuit without adaptation at 1 nA, so that twelve spikes take 8 ms. Differences are those
+of Rodas5P at a relative tolerance of 1e-9, in steps that move a spike by microseconds.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from analogsnn import library
+from analogsnn.circuit import Circuit
+from analogsnn.errors import InputError, PhaseWarning
+from analogsnn.measure import charge, spike_time, value_at
+from analogsnn.netlist import read_netlist_text
+from analogsnn.transient import _transport, transient
+
+STOP, SPIKE = 9e-3, 12
+# Step of the difference by parameter: a threshold in V, else relative to the value.
+PATHS = {"x1.xl3.dvt": 2e-4, "x1.cm": 1e-3, "x1.xa1.w": 1e-3, "x1.xa1.l": 1e-3, "iin.v2": 1e-4, "ilk.dc": 1e-3}
+# Measured: 4e-6 of the largest (reference) and 7e-4 (fast); differences themselves are good to about 1e-5.
+REFERENCE, FAST = 2e-4, 2e-2
+SAME = 1e-6  # reverse and forward mode sum the same terms in another order, over thousands of steps
+
+
+@pytest.fixture(scope="module")
+def neuron() -> Circuit:
+    circuit = Circuit.from_netlist(library.read_bench("adexp_neuron"))
+    return circuit.replace({"param.iin": 1e-9, "param.iref": 2e-9, "param.iahpw": 1e-15, "iin.td": 0.1e-3})
+
+
+def time_of(circuit: Circuit, **settings) -> jax.Array:
+    return spike_time(transient(circuit, STOP, save=["spk"], **settings), "spk", SPIKE)
+
+
+def difference(neuron: Circuit, path: str) -> float:
+    value = float(neuron[path])
+    step = PATHS[path] * (1.0 if value == 0 else abs(value))
+    late, early = (float(time_of(neuron.replace({path: value + s}), rtol=1e-9)) for s in (step, -step))
+    return (late - early) / (2 * step)
+
+
+def reverse(neuron: Circuit, **settings) -> dict[str, float]:
+    """Derivatives by all parameters at once, in reverse mode."""
+    values = {path: float(neuron[path]) for path in PATHS}
+    found = jax.grad(lambda v: time_of(neuron.replace(v), **settings))(values)
+    return {path: float(slope) for path, slope in found.items()}
+
+
+@pytest.mark.long
+def test_neuron_at_spike_twelve(neuron):
+    wanted = {path: difference(neuron, path) for path in PATHS}
+    for accuracy, limit in (("reference", REFERENCE), ("fast", FAST)):
+        found = reverse(neuron, accuracy=accuracy)
+        assert {path: found[path] / wanted[path] - 1 for path in PATHS} == pytest.approx(
+            dict.fromkeys(PATHS, 0.0), abs=limit
+        ), accuracy
+    # Forward mode, one direction
+    path = "x1.cm"
+    tangent = jax.jvp(lambda v: time_of(neuron.replace({path: v}), accuracy="fast"), (float(neuron[path]),), (1.0,))[1]
+    assert float(tangent) == pytest.approx(found[path], rel=SAME)
+
+
+@pytest.mark.long
+def test_plain_differentiation_fails(neuron, monkeypatch):
+    # Else the tests above test nothing: with no block ever moving fast enough for a phase, all is plain.
+    path = "x1.cm"
+    with monkeypatch.context() as patch:
+        patch.setattr(_transport, "STILL", 1e100)
+        _transport.transported_step.cache_clear()
+        jax.clear_caches()
+        point = (float(neuron[path]),)
+        tangent = jax.jvp(lambda v: time_of(neuron.replace({path: v}), accuracy="fast"), point, (1.0,))[1]
+    _transport.transported_step.cache_clear()
+    jax.clear_caches()
+    assert abs(float(tangent) / difference(neuron, path) - 1) > 5 * FAST  # measured: 0.18
+
+
+# Circuits that do not spike: everything else that carries a derivative
+
+SYNAPSE_LIMIT = 1e-4  # of a smooth run, where phases do nothing
+
+
+@pytest.fixture(scope="module")
+def synapse() -> Circuit:
+    return Circuit.from_netlist(library.read_bench("dpi_synapse"))
+
+
+def late_current(circuit: Circuit, **settings) -> jax.Array:
+    """The output voltage's state at 12 ms, 10 ms into the pulse."""
+    waves = transient(circuit, 12e-3, save=["x1.syn"], **settings)
+    return value_at(waves.time, waves.voltage("x1.syn"), 12e-3)
+
+
+@pytest.mark.parametrize("path", ["x1.xsyn.w", "x1.csyn.c", "temp", "vpre.td"])
+def test_synapse(synapse, path):
+    value = float(synapse[path])
+    step = 1e-4 * value
+    late, early = (float(late_current(synapse.replace({path: value + s}), rtol=1e-9)) for s in (step, -step))
+    slope = jax.jvp(lambda v: late_current(synapse.replace({path: v})), (value,), (1.0,))[1]
+    largest = 1e-3 / value  # V per unit: what a tenth of a per cent of the supply would be
+    assert float(slope) == pytest.approx((late - early) / (2 * step), rel=SYNAPSE_LIMIT, abs=SYNAPSE_LIMIT * largest)
+
+
+def test_charge_from_the_supply():
+    # RC behind a ramp: the charge is C V once all is settled, so that its derivative by C is V and by R nothing.
+    circuit = Circuit.from_netlist(read_netlist_text("rc\nV1 a 0 pwl(0 0 1u 1)\nR1 a b 1k\nC1 b 0 1n\n.tran 10n 40u\n"))
+
+    def drawn(values):
+        return -charge(transient(circuit.replace(values)), "v1")
+
+    found = jax.grad(drawn)({"c1.c": 1e-9, "r1.r": 1e3})
+    assert float(found["c1.c"]) == pytest.approx(1.0, rel=1e-3)  # straight lines between points
+    assert float(found["r1.r"]) == pytest.approx(0.0, abs=1e-15)  # of 1e-12 C/ohm while it charges
+
+
+def test_compiled_and_batched(synapse):
+    def late(w):
+        return late_current(synapse.replace({"x1.xsyn.w": w}), accuracy="fast", max_steps=512)
+
+    widths = jnp.array([2e-6, 2.5e-6])
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(late)))(widths)
+    for k, width in enumerate(np.asarray(widths)):
+        value, slope = jax.value_and_grad(late)(float(width))
+        # Under jit the points lie elsewhere, and are joined by straight lines there too.
+        assert float(values[k]) == pytest.approx(float(value), rel=1e-5)
+        assert float(slopes[k]) == pytest.approx(float(slope), rel=1e-3)
+
+
+def test_times_of_edges_under_jit_are_refused(synapse):
+    with pytest.raises(InputError, match="the time of an input's edge is an argument of a compiled function"):
+        jax.jit(lambda td: late_current(synapse.replace({"vpre.td": td})))(2e-3)
+
+
+def test_several_blocks_are_warned_about():
+    cell = ".subckt cell p q\nR1 p q 1meg\nC1 p 0 1p\nC2 q 0 1p\n.ends\n"
+    text = f"two\nI1 0 a 1n\nX1 a b cell\nX2 b c cell\nR1 c 0 1meg\n{cell}.tran 1u 10u\n"
+    circuit = Circuit.from_netlist(read_netlist_text(text))
+    with pytest.warns(PhaseWarning, match="blocks with a phase of their own"):
+        jax.grad(lambda i: value_at(*_last(transient(circuit.replace({"i1.dc": i})))))(1e-9)
+
+
+def _last(waves):
+    return waves.time, waves.voltage("c"), 10e-6

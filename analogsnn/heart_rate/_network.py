@@ -232,7 +232,7 @@ def nudged(drives: np.ndarray, factor: float) -> np.ndarray:
         while True:
             at = np.searchsorted(levels, row) + (1 if missing > 0 else -1)
             step = np.where((at >= 0) & (at < len(levels)), levels[np.clip(at, 0, len(levels) - 1)] - row, np.inf)
-            step = np.where(np.abs(step) <= abs(missing) + 0.5, np.abs(step), 0)
+            step = np.where(np.abs(step) < abs(missing) + 0.5, np.abs(step), 0)
             turned = np.roll(step, -neuron)
             if not turned.any():
                 break

@@ -18,14 +18,16 @@ from ._network import DRIVES, drive, nudged, part, spread
 PULSE_RATE = 100.0  # Hz, sampling of the metronome's pulses
 FRONT = ("edge", "beat", "rate1", "rate2", "tonic")
 HEARD = ("beat", "rate2", "tonic")  # what drives `above`
-SETTLE, OBSERVE = 12.0, 10.0  # s; two stages of 1.8 s (1.25 s, 40 % off) are within 1 % when counting begins
+SETTLE, OBSERVE = 12.0, 10.0  # s; what they leave unsettled, some two per cent of the drive, the sweeps correct
 COUNTED = 5.0  # s at the end of OBSERVE
 SWITCHED = 20.0  # Hz a neuron; from there on the zones take notice
 NEURON_HALVINGS = 8  # of an interval of ratio 40: 1.5 % of a neuron's drive
 POPULATION_HALVINGS = 5  # of an interval of ratio 2.7: 3 % of a population's
 STIRRED = 6.0  # Hz; a neuron without its fellows just fires
-SWEEPS = 3
-PLAYED = 0.99
+SWEEPS = 3  # the best of them is kept
+# Of a real pulse: its zone is that of its median interval, but chips average, and long intervals outweigh short ones
+# (first half of the recording that heartpy ships: 0.989).
+MEAN_OVER_MEDIAN = 0.99
 DEPTH, PERIOD = 0.03, 32.0  # of a sweep: to either side of the boundary, and s; slow against the averaging
 LAG = 4.0  # s from a beat to its effect on `above`: three stages of 1.25 s
 WITHIN = 1.0  # s of spikes that say whether a population is on
@@ -33,9 +35,12 @@ DRIVE_PER_RATE = 0.65  # relative change of the drive that moves the switching p
 
 
 def stimulus(boundary: float) -> np.ndarray:
-    """Rates (bpm) second by second: the boundary, then a sweep over it, up and down, and the begin of another one."""
+    """Rates (bpm) second by second: at the boundary, then a sweep over it, up and down, and the start of the next.
+
+    A population that switches at the boundary is on for half of a sweep, however late or steep its answer is.
+    """
     swept = np.interp(np.arange(PERIOD + LAG) / PERIOD % 1, [0, 0.25, 0.75, 1], [0, DEPTH, -DEPTH, 0])
-    return PLAYED * boundary * np.concatenate([np.ones(round(SETTLE + OBSERVE)), 1 + swept])
+    return MEAN_OVER_MEDIAN * boundary * np.concatenate([np.ones(round(SETTLE + OBSERVE)), 1 + swept])
 
 
 def metronome(rates: Sequence[float], stay: float) -> np.ndarray:
@@ -127,7 +132,7 @@ def _trimmed(
     """The drives [population and chip, above, rate] of the populations `names`, each a lane on each chip.
 
     First each neuron alone, without its fellows' excitation, so that all of them start to fire at the same rate of
-    beats; then the population as it is, by a common factor, so that it switches at the boundary.
+    beats; then the population as it is, by a common factor; then single synapses, until it is on for half of a sweep.
     """
     size, sources = network.population(names[0]).size, network.population("rate2").size
     inputs = [Input(name=n, size=network.population(n).size) for n in HEARD]

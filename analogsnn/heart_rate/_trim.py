@@ -18,7 +18,7 @@ from ._network import DRIVES, drive, nudged, part, spread
 PULSE_RATE = 100.0  # Hz, sampling of the metronome's pulses
 FRONT = ("edge", "beat", "rate1", "rate2", "tonic")
 HEARD = ("beat", "rate2", "tonic")  # what drives `above`
-SETTLE, OBSERVE = 12.0, 10.0  # s; what they leave unsettled, some two per cent of the drive, the sweeps correct
+SETTLE, OBSERVE = 8.0, 10.0  # s; what they leave unsettled, some two per cent of the drive, the sweeps correct
 COUNTED = 5.0  # s at the end of OBSERVE
 SWITCHED = 20.0  # Hz a neuron; from there on the zones take notice
 NEURON_HALVINGS = 8  # of an interval of ratio 40: 1.5 % of a neuron's drive
@@ -28,7 +28,7 @@ SWEEPS = 3  # the best of them is kept
 # Of a real pulse: its zone is that of its median interval, but chips average, and long intervals outweigh short ones
 # (first half of the recording that heartpy ships: 0.989).
 MEAN_OVER_MEDIAN = 0.99
-DEPTH, PERIOD = 0.03, 32.0  # of a sweep: to either side of the boundary, and s; slow against the averaging
+DEPTH, PERIOD = 0.03, 28.0  # of a sweep: to either side of the boundary, and s; slow against the averaging
 LAG = 4.0  # s from a beat to its effect on `above`: three stages of 1.25 s
 WITHIN = 1.0  # s of spikes that say whether a population is on
 DRIVE_PER_RATE = 0.65  # relative change of the drive that moves the switching point by as much as one of the rate
@@ -147,7 +147,7 @@ def _trimmed(
             (name,) = (p.name for p in base.populations)
             kept = [c for c in base.connections if c.source != "rate2" and (coupled or c.source != name)]
             trial.append(replace(base, connections=(*kept, drive(name, given, currents))))
-        spikes = simulate(lanes(trial, members), _first(played, duration), duration, chunk=duration)
+        spikes = simulate(lanes(trial, members), _first(played, duration), duration, chunk=OBSERVE)
         if progress is not None:
             progress(duration * len(members) * size / network.size)
         return spikes

@@ -43,7 +43,7 @@ def stimulus(boundary: float) -> np.ndarray:
     return MEAN_OVER_MEDIAN * boundary * np.concatenate([np.ones(round(SETTLE + OBSERVE)), 1 + swept])
 
 
-def metronome(rates: Sequence[float], stay: float) -> np.ndarray:
+def metronome(rates: Sequence[float] | np.ndarray, stay: float) -> np.ndarray:
     """Level-crossing events (s) of an ordinary pulse shape that keeps to each of `rates` (bpm) for `stay` s.
 
     A pulse is a systolic wave and a dicrotic one of 0.3 times its height, as bell curves 0.16 and 0.42 s after the

@@ -217,3 +217,26 @@ def spread(means: np.ndarray, sources: int) -> np.ndarray:
     # Which sources get the higher drive differs from neuron to neuron, so that no source dominates.
     turn = (np.arange(sources)[None, :] + np.arange(len(means))[:, None]) % sources
     return np.where(turn < count[:, None], high[:, None], low[:, None])
+
+
+def nudged(drives: np.ndarray, factor: float) -> np.ndarray:
+    """Drives [above, rate] with every neuron's sum multiplied by a factor near one, as few of them changed as can be.
+
+    Sources differ as well: another mixture of the same sum would move a neuron by several per cent.
+    """
+    levels = np.array(DRIVES)
+    nudged = np.array(drives)
+    missing = 0.0  # a neuron's rounding is made up for by the next
+    for neuron, row in enumerate(nudged):
+        missing += row.sum() * (factor - 1)
+        while True:
+            at = np.searchsorted(levels, row) + (1 if missing > 0 else -1)
+            step = np.where((at >= 0) & (at < len(levels)), levels[np.clip(at, 0, len(levels) - 1)] - row, np.inf)
+            step = np.where(np.abs(step) < abs(missing) + 0.5, np.abs(step), 0)
+            turned = np.roll(step, -neuron)
+            if not turned.any():
+                break
+            which = (int(turned.argmax()) + neuron) % len(row)
+            row[which] = levels[at[which]]
+            missing -= np.copysign(step[which], missing)
+    return nudged

@@ -8,8 +8,8 @@ import pytest
 from analogsnn.chips import compile, differences
 from analogsnn.errors import DoesNotFitError, InputError
 from analogsnn.heart_rate import check_zones, heart_rate_network, trim
-from analogsnn.heart_rate._network import CURRENTS, DRIVES, UNITS, drive, spread, weight_current
-from analogsnn.heart_rate._trim import HEARD, metronome, trim_work
+from analogsnn.heart_rate._network import CURRENTS, DRIVES, UNITS, drive, nudged, spread, weight_current
+from analogsnn.heart_rate._trim import HEARD, MEAN_OVER_MEDIAN, metronome, trim_work
 from analogsnn.network import Events, Mismatch, chips, lanes, simulate
 
 CHIP_LIMIT = 64  # CAM words of a neuron, DYNAP-SE2
@@ -47,6 +47,24 @@ def test_spread_meets_its_mean(total):
     assert connection.weight.sum() == pytest.approx(values.sum() * CURRENTS[0] / UNITS[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("factor", [0.95, 0.98, 0.999, 1.0, 1.001, 1.02, 1.05])
+def test_nudged_drives_change_few_synapses(factor):
+    drives = spread(np.array([20.0, 13.0, 5.0, 40.0, 60.0, 28.0, 17.0, 33.0]), 8)
+    moved = nudged(drives, factor)
+    assert set(np.unique(moved)) <= set(DRIVES)
+    # Steps of one unit exist, so that at most half a unit of the sum is missing where a neuron has room for them.
+    assert moved.sum() == pytest.approx(factor * drives.sum(), abs=2.0)
+    assert np.all((moved - drives) * np.sign(factor - 1) >= 0)
+    # A change of five per cent needs 90 units of 1800, in steps of one to eight: a third of the 64 synapses.
+    assert np.sum(moved != drives) <= 24
+    assert (factor != 1.0) or np.array_equal(moved, drives)
+
+
+def test_drives_at_their_limits_are_not_nudged_beyond():
+    assert np.array_equal(nudged(np.full((2, 8), DRIVES[-1]), 1.1), np.full((2, 8), DRIVES[-1]))
+    assert np.array_equal(nudged(np.full((2, 8), DRIVES[0]), 0.9), np.full((2, 8), DRIVES[0]))
+
+
 @pytest.mark.parametrize("zones", [[], [90, 60], [60, 60.5], [10, 90], [60, float("nan")], [200]])
 def test_bad_zones(zones):
     with pytest.raises(InputError, match="bpm"):
@@ -78,10 +96,10 @@ def test_trimmed_chips_switch_at_the_boundary(trimmed):
     decoded = [
         compile(heart_rate_network(2, d, currents=currents), cores=1, weight_currents=currents).network for d in drives
     ]
-    # 20 % mismatch moves the switching point of an untrimmed chip by ten per cent and more; trimmed it lies
-    # within 6 bpm: the drive is set to 0.3 %, the rest is the width of the step.
+    # 20 % mismatch moves the switching point of an untrimmed chip by ten per cent and more; trimmed it spreads by
+    # 0.5 % (twenty chips of other seeds), and the step from silence to steady fire is some 2 % wide.
     stay = 20.0
-    events = metronome([74.0, 86.0, 74.0], stay)
+    events = metronome(80.0 * MEAN_OVER_MEDIAN * np.array([0.97, 1.03, 0.97]), stay)
     spikes = simulate(lanes(decoded, members), Events(events, np.zeros(len(events), int)), 3 * stay)
     above, size = decoded[0].offsets()["above1"], decoded[0].population("above1").size
     zone = decoded[0].offsets()

@@ -117,7 +117,10 @@ def _solved(topology: Topology, matrix: Any) -> tuple[Any, Any]:
             p[follow.node, follow.input] = follow.sign
     if not topology.follows:
         return s, p
-    inverse = _library(matrix).linalg.inv(np.eye(n) - matrix)
+    try:
+        inverse = _library(matrix).linalg.inv(np.eye(n) - matrix)
+    except np.linalg.LinAlgError:
+        inverse = np.full((n, n), np.nan)  # `check_amplifiers` says what that means
     return inverse @ s, inverse @ p
 
 

@@ -89,7 +89,7 @@ def states_of(plan: Plan, run: Run) -> tuple[Any, Any, tuple[Any, ...]]:
     m = len(plan.kept)
     end = run.rows[:, 2 : 2 + m]
     library = jnp if is_traced(end) else np
-    start = library.concatenate([run.x0[np.array(plan.kept)][None], end[:-1]])
+    start = library.concatenate([run.x0[np.array(plan.kept, dtype=int)][None], end[:-1]])
     return start, end, tuple(run.rows[:, 2 + m * (k + 1) : 2 + m * (k + 2)] for k in range(len(plan.tableau.dense)))
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 # Up to this many multiplications a sum over a broadcast product is faster than a call of the matrix library.
 SMALL_PRODUCT = 1500
+# Up to this many states Gauss-Jordan steps are faster than the matrix library; beyond, XLA repeats work in fusing them.
+LARGEST_UNROLLED = 8
 
 
 def factor(levels: tuple[int, ...], matrix: Any) -> Callable[[Any], Any]:
@@ -43,7 +45,7 @@ def _apply_jvp(primals: Any, tangents: Any) -> Any:
 def _invert(levels: tuple[int, ...], matrix: Any) -> Any:
     k = levels[0]
     if len(levels) == 1:
-        return _gauss_jordan(matrix)
+        return _gauss_jordan(matrix) if k <= LARGEST_UNROLLED else jnp.linalg.inv(matrix)
     pivot = 1.0 / jnp.diagonal(matrix)[:k]
     right = pivot[:, None] * matrix[:k, k:]
     below = matrix[k:, :k] * pivot[None, :]

@@ -13,11 +13,20 @@ from ..documents import Ampere, Count, Integer, Positive, Section
 Polarity = Literal["n", "p"]
 
 
+class Point(Section):
+    """The current (A) of one code, where it is known by itself."""
+
+    coarse: Integer
+    fine: Integer
+    current: Ampere
+
+
 class Branch(Section):
     """What the law of the generator needs for one polarity.
 
     - `full_scale` (A, per coarse): for the linear laws.
-    - `knots` (A, [coarse, knot]) and `blocks` (A, [coarse, block, (first, last)]): for `blocks32`.
+    - `knots` (A, [coarse, knot]) and `blocks` (A, [coarse, block, (first, last)]): for `blocks32`; `points`: codes
+      whose current is known by itself, through which the straight line of their block is bent.
     - `divide` (per coarse): this branch is the other one divided by it; `fine_zero` (A, per coarse) then replaces
       the current of fine code 0, which is leakage and does not follow the ratio.
     """
@@ -25,6 +34,7 @@ class Branch(Section):
     full_scale: tuple[Ampere, ...] | None = None
     knots: tuple[tuple[Ampere, ...], ...] | None = None
     blocks: tuple[tuple[tuple[Ampere, Ampere], ...], ...] | None = None
+    points: tuple[Point, ...] = ()
     divide: tuple[Positive, ...] | None = None
     fine_zero: tuple[Ampere, ...] | None = None
 
@@ -59,10 +69,14 @@ class Generator(Section):
             assert branch.blocks is not None
             low = self.knots_fine[-1] + 1
             rows = []
-            for knots, blocks in zip(branch.knots, branch.blocks, strict=True):
+            for coarse, (knots, blocks) in enumerate(zip(branch.knots, branch.blocks, strict=True)):
+                known = {point.fine: point.current for point in branch.points if point.coarse == coarse}
                 width = (self.fine - low) // len(blocks)
-                lines = [np.linspace(first, last, width) for first, last in blocks]
-                rows.append(np.concatenate([np.interp(fine[:low], self.knots_fine, knots), *lines]))
+                lines = [_line(fine[:low], dict(zip(self.knots_fine, knots, strict=True)), known)]
+                for k, (first, last) in enumerate(blocks):
+                    codes = fine[low + k * width : low + (k + 1) * width]
+                    lines.append(_line(codes, {codes[0]: first, codes[-1]: last}, known))
+                rows.append(np.concatenate(lines))
             return np.array(rows)
         full = np.array(branch.full_scale)[:, None]
         return full * fine / (self.fine - 1) if self.law == "linear_255" else full * (fine + 1) / self.fine
@@ -92,6 +106,9 @@ class Generator(Section):
         return self
 
     def _check_blocks(self, name: str, branch: Branch) -> None:
+        for point in branch.points:
+            if not (0 <= point.coarse < self.coarse and 0 <= point.fine < self.fine):
+                raise ValueError(f"branch {name} has a point at code ({point.coarse}, {point.fine}), which is none.")
         knots = self.knots_fine
         if len(knots) < 2 or knots[0] != 0 or any(b <= a for a, b in pairwise(knots)):
             raise ValueError("law blocks32 needs 'knots_fine' ascending from 0.")
@@ -101,3 +118,9 @@ class Generator(Section):
                 raise ValueError(f"branch {name} has a row of {len(row)} knots for {len(knots)} 'knots_fine'.")
             if rest < 1 or not blocks or rest % len(blocks):
                 raise ValueError(f"branch {name} has {len(blocks)} blocks that do not share {rest} fine codes evenly.")
+
+
+def _line(codes: np.ndarray, ends: dict, known: dict) -> np.ndarray:
+    """Currents (A) of consecutive fine codes: straight lines between `ends` and what of `known` lies among them."""
+    knots = dict(sorted((ends | {fine: i for fine, i in known.items() if fine in codes}).items()))
+    return np.interp(codes, list(knots), list(knots.values()))

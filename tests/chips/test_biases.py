@@ -12,9 +12,6 @@ from analogsnn.errors import DoesNotFitError, InputError
 CHIP = load_chip("dynapse2")
 _SCALE_1 = CHIP.bias("SOIF_LEAK_N").model_copy(update={"scale": 1.0})  # to compare with the generator's own currents
 UNIT = CHIP.model_copy(update={"biases": CHIP.biases.model_copy(update={"names": {"UNIT": _SCALE_1}})})
-# Our straight lines follow the published table (RP paramgen.py) to 1.2 % from fine 32, and to 5.8 % below.
-LINES = 0.012
-KNOTS = 0.058
 
 
 def test_generator_reaches_the_published_full_scales():
@@ -46,20 +43,20 @@ def test_13_all_codes_to_current_and_back():
 
 
 def test_14_nearest_is_searched_over_all_codes():
-    # On the published table 18.0 nA (N) is nearest at (3, 130), 18.048 nA, with (3, 122) at -0.37 % the runner-up.
-    # Both are within 0.2 % on our straight lines, which cannot decide between them: the nearest of all must be taken.
+    # On the published table 18.0 nA (N) is nearest at (3, 130), 18.048 nA, +0.27 %; (3, 122) is at -0.37 %: bisection
+    # within the block that holds 18 nA would take it.
     code = nearest_code(UNIT, "UNIT", 18e-9)
-    table = CHIP.generator_currents["n"]
-    assert abs(code.realised - 18e-9) == np.abs(table - 18e-9).min()
-    assert (code.coarse, code.fine) in {(3, 130), (3, 122)}
-    assert table[3, 130] == pytest.approx(18.048e-9, rel=LINES)
+    assert (code.coarse, code.fine) == (3, 130)
+    assert code.realised == pytest.approx(18.048e-9, rel=1e-6)
+    assert code.relative_error == pytest.approx(0.0027, abs=5e-5)
+    assert CHIP.generator_currents["n"][3, 122] / 18e-9 - 1 == pytest.approx(-0.0037, abs=5e-5)
 
 
 def test_15_coarse_ranges_overlap():
     # On the published table 7.576 pA (N) is nearest at (1, 3), 7.584 pA; (0, 26) is 1.9 % off.
     code = nearest_code(UNIT, "UNIT", 7.576e-12)
     assert (code.coarse, code.fine) == (1, 3)
-    assert code.realised == pytest.approx(7.584e-12, rel=KNOTS)
+    assert code.realised == pytest.approx(7.584e-12, rel=1e-6)
 
 
 def test_16_mean_and_largest_error_over_the_range():

@@ -136,14 +136,16 @@ def add_to(app: typer.Typer, run: Run) -> None:
         """Simulate what a configuration makes of mismatched chips: quantised biases, realised connections."""
 
         def work(started: float) -> dict[str, Any]:
+            from .chips import check_playback
             from .network import chips as produce
             from .network import lanes, read_events, simulate, step_for
 
             _check_outputs(out)
             if not (0 <= cv < 10):
                 raise InputError(f"--cv is {cv:g}; it must be from 0 to 10.")
-            network = _decoded(config, chip)[0]
+            network, description = _decoded(config, chip)
             given = read_events(events, network)
+            check_playback(description, given.time)
             last = float(given.time[-1]) if len(given.time) else 0.0
             seconds = last + 0.1 if duration is None else parse_quantity(duration, "s", "--duration")
             if seconds <= 0:

@@ -18,6 +18,7 @@ from ._mapping import BiasRow as BiasRow
 from ._mapping import Mapping as Mapping
 from ._mapping import Occupancy as Occupancy
 from ._mapping import Place as Place
+from ._playback import check_playback as check_playback
 from ._provenance import Provenance as Provenance
 from ._translate import Meaning as Meaning
 from ._translate import Translation as Translation

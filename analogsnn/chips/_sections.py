@@ -188,7 +188,8 @@ class Routing(Section):
       nothing about its chip. Inputs take any address.
 
     `null_tag` is what unused words carry; where `null_fires`, such a word is a real synapse, and nobody may send it.
-    `input_channels`: how many sources the host can play, where that is limited.
+    `input_channels`: how many sources the host can play, where that is limited; `input_isi_ticks`: the longest
+    interval between two of its events, in ticks of its clock.
     """
 
     scheme: Literal["tag", "source_id"]
@@ -200,6 +201,7 @@ class Routing(Section):
     hop: Hop
     monitor: Monitor | None = None
     input_channels: Count | None = None
+    input_isi_ticks: Count | None = None
 
 
 class Bias(Section):

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from analogsnn.chips import Configuration, compile, decode, differences, load_chip
+from analogsnn.chips import Configuration, check_playback, compile, decode, differences, load_chip
 from analogsnn.errors import DoesNotFitError, InputError, Misfit
 from analogsnn.network import Input, Network, Neuron, Population, Synapse, all_to_all, connect, one_to_one
 
@@ -304,3 +304,11 @@ def test_more_sources_than_addresses_is_one_misfit():
     assert misfit.resource == "alias_sources"
     assert "more addresses" in str(misfit)
     assert "not proved" in str(misfit)
+
+
+def test_intervals_of_the_spike_generator():
+    # SM: the interval field has 16 bit. 1 s and 10 µs are 100 000 ticks of any clock that resolves the shorter one.
+    check_playback(CHIP, np.array([0.0, 10e-6, 10e-6, 0.6]))
+    with pytest.raises(DoesNotFitError, match=r"isi_range: the interval of 1 s after the event at 10 µs is 100000"):
+        check_playback(CHIP, np.array([0.0, 10e-6, 1.00001]))
+    check_playback(load_chip("dynapse2"), np.array([0.0, 10e-6, 1.00001]))  # stamps times instead

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +38,24 @@ def pulses() -> Recording:
     phase = np.mod(t, 60.0 / 72.0)
     signal = np.where(phase < 0.3, 0.5 - 0.5 * np.cos(2 * np.pi * phase / 0.3), 0.0)
     return Recording(signal, rate, "synthetic pulses, 72 bpm")
+
+
+@pytest.fixture
+def browser_dom(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """A page as headless Chromium understands it; `make test` installs Chromium, so its absence is a failure."""
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing; run `make system` or install it with the system's package manager"
+    profile = tmp_path_factory.mktemp("profile")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
+        "--disable-component-update"
+    )
+
+    def dom(path: Path) -> str:
+        done = subprocess.run(
+            [chromium, *flags.split(), f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    return dom

@@ -36,7 +36,7 @@ def test_traffic_is_spikes_and_cores():
     assert traffic.crossing == pytest.approx(30.0)
 
 
-def test_the_page_says_everything(tmp_path):
+def test_the_page_says_everything(tmp_path, browser_dom):
     path = tmp_path / "page.html"
     write_compile_report(path, _mapping(), title="Two & two", notes=["a remark <here>"])
     html = path.read_text(encoding="utf-8")
@@ -55,3 +55,7 @@ def test_the_page_says_everything(tmp_path):
     ):
         assert part in html
     assert html.count("<img") == 3  # board, traffic, resources
+    dom = browser_dom(path)
+    assert "a remark &lt;here&gt;" in dom
+    assert dom.count("<img") == 3
+    assert dom.count("SOIF_LEAK_N") >= 2  # a row for each of the two cores

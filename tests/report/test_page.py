@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,27 +12,12 @@ from analogsnn.heart_rate import prepare_chips, run_all, write_report
 from analogsnn.report import Page
 
 
-def browser_dom(path: Path, profile: Path) -> str:
-    """The page as headless Chromium understands it; `make test` installs Chromium, so its absence is a failure."""
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing; run `make system` or install it with the system's package manager"
-    flags = (
-        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync "
-        "--disable-component-update"
-    )
-    done = subprocess.run(
-        [chromium, *flags.split(), f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
 def assert_self_contained(html: str) -> None:
     assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", html)
     assert "<script" not in html
 
 
-def test_page_escapes_and_stands_alone(tmp_path):
+def test_page_escapes_and_stands_alone(tmp_path, browser_dom):
     page = Page("A <title> & more")
     page.section("One <b>section</b>")
     page.text("5 < 6 & 7 > 6")
@@ -43,13 +25,13 @@ def test_page_escapes_and_stands_alone(tmp_path):
     page.write(path)
     html = path.read_text()
     assert_self_contained(html)
-    dom = browser_dom(path, tmp_path / "profile")
+    dom = browser_dom(path)
     assert "5 &lt; 6 &amp; 7 &gt; 6" in dom
     assert "<b>section</b>" not in dom
 
 
 @pytest.mark.long
-def test_heart_rate_report_opens_in_chromium(pulses, tmp_path):
+def test_heart_rate_report_opens_in_chromium(pulses, tmp_path, browser_dom):
     signal = pulses.signal[:2600].copy()
     signal[2000:2050] = np.nan
     recording = type(pulses)(signal, pulses.rate, "pulses <synthetic>")
@@ -60,7 +42,7 @@ def test_heart_rate_report_opens_in_chromium(pulses, tmp_path):
     html = path.read_text()
     assert_self_contained(html)
     assert len(html) < 3e6
-    dom = browser_dom(path, tmp_path / "profile")
+    dom = browser_dom(path)
     for words in (
         "pulses &lt;synthetic&gt;",
         "SOIF_LEAK_N",

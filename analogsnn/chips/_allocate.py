@@ -33,7 +33,8 @@ class Wishes:
     - `pins`: {neuron: (chip, core, neuron on it)}.
     - `host`: destination words that monitoring takes.
     - `insist`: allow directions that the description forbids.
-    - `apart`: pairs of populations that must not share a core; `distinct`: no two neurons may have one address.
+    - `apart`: pairs of populations that must not share a core; `distinct`: no two neurons may have one address;
+      `most`: neurons on a core.
     """
 
     cores: Sequence[int]
@@ -44,6 +45,7 @@ class Wishes:
     limit: float
     apart: frozenset[frozenset[str]] = frozenset()
     distinct: bool = False
+    most: int | None = None
 
 
 def allocate(
@@ -64,7 +66,7 @@ def allocate(
     sends[synapses.source[synapses.source < network.size]] = True
     every = groups(network, requests, chip, sends, wishes.pins)
     cores = [*wishes.cores, *sorted(set(pinned) - set(wishes.cores))]  # pinned neurons may stand beyond the others
-    board = Board(chip, cores, core, pinned, wishes.apart, wishes.distinct)
+    board = Board(chip, cores, core, pinned, wishes.apart, wishes.distinct, wishes.most)
 
     verdict: Verdict = "found"
     placed = _fits(every, board)

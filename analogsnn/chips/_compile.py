@@ -21,7 +21,7 @@ from ._differences import differences
 from ._emit import Layout, emit, neuron_table
 from ._load import load_chip
 from ._mapping import Mapping, Place
-from ._place import Core, board_order
+from ._place import Core, board_order, without_bans
 from ._repeats import repeat
 from ._report_rows import bias_rows, flag_warnings, occupancy, physics_warnings, weight_warnings
 from ._requests import Policy, Requests, all_misfits, all_warnings, ask, realised
@@ -116,14 +116,17 @@ def compile(
         return _lay_out(network, requests, synapses, weighed, core, places, wanted_tags, chip, host)
 
     layout, keep, addressed, notes = lay_out(core, weighed)
-    if (
-        any(m.resource.startswith("alias") for m in addressed) and not misfits
-    ):  # addresses all different, if they suffice
-        other, wrong = allocate(network, requests, synapses, chip, replace(wishes, distinct=True))
-        if other is not None and not wrong and not (again := weigh_on(other)).misfits:
-            tried = lay_out(other, again)
-            if not tried[2]:
-                core, weighed, (layout, keep, addressed, notes) = other, again, tried
+    if any(m.resource.startswith("alias") for m in addressed) and not misfits:
+        # Addresses all different, if they suffice; else few neurons a core, so that few cores hear the same ones.
+        wide = without_bans(chip, wishes.cores)
+        spread = replace(wishes, cores=wide, most=-(-network.size // len(wide)))
+        for others in (replace(wishes, distinct=True), spread):
+            other, wrong = allocate(network, requests, synapses, chip, others)
+            if other is not None and not wrong and not (again := weigh_on(other)).misfits:
+                tried = lay_out(other, again)
+                if not tried[2]:
+                    core, weighed, (layout, keep, addressed, notes) = other, again, tried
+                    break
         if addressed and not places and not wanted_tags:
             addressed = [not_proved(m) for m in addressed]
     misfits += addressed + fan_in(network, synapses.only(keep), chip)

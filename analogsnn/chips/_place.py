@@ -123,7 +123,7 @@ class Board:
     - `core`: int array [neuron], where pinned neurons stand, -1 for all others; `pinned`: the cores as they leave them.
     - `apart`: pairs of populations that must not share a core.
     - `distinct`: no two neurons may have one address, where that is their place: cores of equal number on all chips
-      then share the places of one.
+      then share the places of one. `most`: neurons on a core, where that is to be less than its places.
     """
 
     chip: Chip
@@ -132,10 +132,12 @@ class Board:
     pinned: dict[int, Core]
     apart: frozenset[frozenset[str]]
     distinct: bool = False
+    most: int | None = None
 
     def free(self, core: int, sends: bool) -> int:
         """Places that pinned neurons leave on a core for neurons that do or do not send."""
-        return room(self.chip, core, sends) - int(np.count_nonzero(self.core == core))
+        places = room(self.chip, core, sends)
+        return min(places, self.most or places) - int(np.count_nonzero(self.core == core))
 
     def alike(self, core: int) -> list[int]:
         """The cores, itself included, whose neurons have the same addresses as those of `core`, if that matters."""
@@ -181,6 +183,15 @@ def _left(board: Board, core: int, sends: bool, added: dict[int, int]) -> int:
     there = board.chip.topology.neurons_per_core
     taken = sum(there - board.free(k, False) + added[k] for k in alike)
     return min(own, room(board.chip, core, sends) - taken)
+
+
+def without_bans(chip: Chip, cores: Sequence[int]) -> list[int]:
+    """The first of these cores, as far as no route between their chips is forbidden."""
+    each, rules = chip.topology.cores_per_chip, chip.topology.forbidden_hops
+    chips = list(dict.fromkeys(k // each for k in cores))
+    while any(a in r.sources and b in r.targets for r in rules for a in chips for b in chips):
+        chips.pop()
+    return [k for k in cores if k // each in chips]
 
 
 def board_order(chip: Chip, chips: int) -> list[int]:

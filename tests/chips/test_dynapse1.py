@@ -312,3 +312,17 @@ def test_intervals_of_the_spike_generator():
     with pytest.raises(DoesNotFitError, match=r"isi_range: the interval of 1 s after the event at 10 µs is 100000"):
         check_playback(CHIP, np.array([0.0, 10e-6, 1.00001]))
     check_playback(load_chip("dynapse2"), np.array([0.0, 10e-6, 1.00001]))  # stamps times instead
+
+
+def test_more_neurons_than_addresses_when_few_cores_hear_each():
+    # 1100 neurons have 1024 addresses between them: some repeat, which is possible while no core hears both. Packed on
+    # five cores nearly all hear all; spread over eight, on the two chips between which routes are allowed, they fit.
+    rng = np.random.default_rng(7)
+    pairs = np.stack([rng.integers(0, 1100, 4400), np.repeat(np.arange(1100), 4)], axis=1)
+    network = Network(
+        populations=(population("p", 1100),), connections=(connect("p", "p", "AMPA", np.unique(pairs, axis=0), 1e-9),)
+    )
+    mapping = compile(network, CHIP, chips=4, monitor=False)
+    assert len(mapping.occupancy.neurons) == 8
+    assert {place.chip for place in mapping.neurons} == {0, 2}
+    assert multiset(decode(mapping.configuration, CHIP)) == multiset(network)

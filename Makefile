@@ -12,7 +12,7 @@ demo: env system ## the heart-rate network on a real recording; writes $(OUT)/re
 	$(BIN)/analogsnn demo --out $(OUT)
 
 test: env system lint ## everything that must hold
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 quick: env ## the tests without the long ones
 	$(BIN)/python -m pytest -m "not long and not validate_long"

@@ -74,11 +74,6 @@ class _Rodas(diffrax.AbstractAdaptiveSolver):
         """
         term = _inner(terms)
         if isinstance(term, CircuitTerm):
-            if jnp.shape(y0) != (len(term.topology.states),):
-                raise InputError(
-                    f"y0 has the shape {jnp.shape(y0)}; a circuit's is its {len(term.topology.states)} state voltages, "
-                    "as initial_state(circuit) gives them."
-                )
             backward = jnp.asarray(getattr(terms, "direction", 1)) < 0
             return eqx.error_if(term.segment_at(t0), backward, "a circuit is solved forward in time: give t1 > t0.")
         if not isinstance(term, diffrax.ODETerm):

@@ -8,7 +8,6 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..circuit import (
     Circuit,
@@ -26,12 +25,12 @@ from ..circuit import (
 )
 from ..errors import InputError
 from ..netlist import Netlist
+from ._blocks import chosen_blocks
 from ._derivative import refuse_traced_gains
 from ._field import circuit_velocity
 from ._loop import equation
 from ._start import analysis, check_masses
 from ._transient import ABSOLUTE_SHARE, longest_step, said
-from ._blocks import chosen_blocks
 from ._transport import Blocks, whole, without_wiring
 
 
@@ -88,7 +87,16 @@ class CircuitTerm(diffrax.AbstractTerm):
         return segment(self.inputs, k)
 
     def vf(self, t: Any, y: Any, args: Any) -> Any:
-        """dx/dt, `[state]` in V/s."""
+        """dx/dt, `[state]` in V/s.
+
+        **Raises** `InputError` for a state that is not this circuit's.
+        """
+        count = len(self.topology.states)
+        if jnp.shape(y) != (count,):
+            raise InputError(
+                f"y0 has the shape {jnp.shape(y)}; this circuit has {count} states, whose voltages "
+                "initial_state(circuit) gives."
+            )
         line = self._line(self.segment_at(t))
         return circuit_velocity(self.topology, whole(self.numbers, self.wiring), line, t, y)
 

@@ -114,7 +114,7 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) 
     inputs = jax.tree.map(jnp.asarray, inputs)
     x0 = start_in_graph(frozen, plan.tran, plan.stop)
     parts = equation(topology, extended(values), values)
-    state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP))
+    state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP), capacity)
     rows = eqx.error_if(
         state.rows, state.status != DONE,
         f"the run did not end within {capacity} steps, or its step shrank to nothing; give max_steps=…, or run "

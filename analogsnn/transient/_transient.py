@@ -30,6 +30,8 @@ ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "
 # 0.1 mV is 0.3 % of a current wherever the node stands.
 ABSOLUTE_SHARE = 0.1
 CAPACITY = 4096  # steps a call of the compiled loop keeps
+# With a time limit the clock is looked at after so many steps at first, and then about LATENESS of the limit apart.
+FIRST_PORTION, LATENESS = 64, 0.05
 
 
 def transient(
@@ -63,7 +65,8 @@ def transient(
       into memory when only what is looked at is kept.
     - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say
       so (`default_blocks`).
-    - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
+    - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock (compilation included), stops
+      with an error.
     - `progress`: called with the time reached (s).
 
     **Returns** `Waveforms` of all nodes and of the currents of voltage sources.
@@ -86,6 +89,8 @@ def transient(
     tolerance = tolerance if rtol is None else rtol
     if not 0 < tolerance < 1:
         raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
+    if max_steps < 1:
+        raise InputError(f"max_steps is {max_steps}; give at least 1.")
     frozen = circuit.frozen()
     plan = Plan(
         tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, longest_step(frozen, tran, stop)),
@@ -96,12 +101,13 @@ def transient(
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = start_state(frozen, tran, stop)
-    rows, state = _march(frozen, plan, inputs, x0, timeout, progress)
+    rows, state, late = _march(frozen, plan, inputs, x0, timeout, progress)
+    budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
     if not len(rows):
-        raise _unfinished(frozen, state, stop, None, 0)
+        raise _unfinished(frozen, state, stop, None, budget)
     run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
     if int(state.status) != DONE:
-        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
+        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
     if not circuit.is_traced:
         return plain_waveforms(circuit, plan, run)
     return waveforms_with_derivatives(circuit, plan, run, said(chosen_blocks(circuit, blocks)))
@@ -136,8 +142,8 @@ def _grid(save_at: Any, stop: float) -> np.ndarray:
 def _march(
     circuit: Circuit, plan: Plan, inputs: Inputs, x0: np.ndarray, timeout: float | None,
     progress: Callable[[float], None] | None,
-) -> tuple[np.ndarray, State]:  # fmt: skip
-    """All accepted steps, `[step, …]` of the states that are kept, and the state at the end."""
+) -> tuple[np.ndarray, State, bool]:  # fmt: skip
+    """All accepted steps, `[step, …]` of the states that are kept, the state at the end, and whether time was up."""
     state = start(jnp.asarray(x0), FIRST_STEP)
     values, n = circuit.values(), len(x0)
     parts = equation(circuit.topology, extended(values), values)
@@ -145,19 +151,27 @@ def _march(
     columns = [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]
     pieces: list[np.ndarray] = []
     done, began = 0, time.monotonic()
+    portion = CAPACITY if timeout is None else min(CAPACITY, FIRST_PORTION)
     while True:
-        state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state)
+        called = time.monotonic()
+        limit = min(portion, plan.max_steps - done)
+        state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state, limit)
         count = int(state.count)
         pieces.append(np.asarray(state.rows)[:count, columns])
         done += count
         if progress is not None:
             progress(float(state.t))
-        late = timeout is not None and time.monotonic() - began > timeout
+        now = time.monotonic()
+        late = timeout is not None and now - began > timeout
         if int(state.status) != BUDGET or done >= plan.max_steps or late:
-            return np.concatenate(pieces), state
+            return np.concatenate(pieces), state, late
+        if timeout is not None and now - called < LATENESS * timeout:
+            portion = min(2 * portion, CAPACITY)
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, steps: int) -> ConvergenceError:
+def _unfinished(
+    circuit: Circuit, state: State, stop: float, waves: Waveforms | None, budget: str
+) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])
@@ -166,9 +180,6 @@ def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | 
         text = f"the simulation stopped at {where}: the step shrank to nothing at node '{node}' ({voltage:.4g} V)."
         hint = f"Try another rtol or a start voltage for '{node}', and look at what drives it."
     else:
-        text = (
-            f"the simulation stopped at {where}: its steps or its time are used up ({steps} steps); the last one was "
-        )
-        text += f"set by node '{node}'."
+        text = f"the simulation stopped at {where}: {budget}; the last step was set by node '{node}'."
         hint = "Allow more, or give a looser rtol."
     return ConvergenceError(f"{text} {hint}", time=float(state.t), node=node, waves=waves)

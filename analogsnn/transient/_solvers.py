@@ -114,7 +114,7 @@ class Rodas4(_Rodas):
 
 
 class Rodas5P(_Rodas):
-    """Steinebach's Rodas5P: order 5(4), eight stages, L-stable, stiffly accurate; `accuracy="reference"` of `transient`.
+    """Steinebach's Rodas5P: order 5(4), eight stages, L-stable, stiffly accurate; `transient`'s `accuracy="reference"`.
 
     For derivatives as `Rodas4`.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -11,24 +10,8 @@ import numpy as np
 
 from ..circuit import Circuit, dc_inputs, extended, refuse, structure
 from ..errors import InputError
-from ..netlist import Netlist, Tran
+from ..netlist import Netlist, Tran, transient_analysis
 from ._operating_point import dc_values, first_guess, held_states, operating_state, solve_point, with_derivative
-
-
-def analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
-    """The deck's `.tran`, or one that `t_stop` makes, and the stop time in s.
-
-    **Raises** `InputError` where there is neither, or a stop time that cannot be.
-    """
-    tran = next((a for a in netlist.analyses if isinstance(a, Tran)), None)
-    if tran is None:
-        if t_stop is None:
-            raise InputError(f"{netlist.file} has no .tran; add one, or give the stop time.")
-        tran = Tran(t_stop / 1000, t_stop)
-    stop = tran.stop if t_stop is None else float(t_stop)
-    if not (math.isfinite(stop) and stop > tran.start):
-        raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
-    return tran, stop
 
 
 def initial_state(circuit: Circuit | Netlist, t_stop: float | None = None) -> Any:
@@ -43,7 +26,7 @@ def initial_state(circuit: Circuit | Netlist, t_stop: float | None = None) -> An
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
-    tran, stop = analysis(circuit.netlist, t_stop)
+    tran, stop = transient_analysis(circuit.netlist, t_stop)
     frozen = circuit.frozen()
     if frozen.is_traced:
         x0 = start_in_graph(frozen, tran, stop)

@@ -24,12 +24,12 @@ from ..circuit import (
     structure,
 )
 from ..errors import InputError
-from ..netlist import Netlist
+from ..netlist import Netlist, transient_analysis
 from ._blocks import chosen_blocks
 from ._derivative import refuse_traced_gains
 from ._field import circuit_velocity
 from ._loop import equation
-from ._start import analysis, check_masses
+from ._start import check_masses
 from ._transient import ABSOLUTE_SHARE, longest_step, said
 from ._transport import Blocks, whole, without_wiring
 
@@ -128,7 +128,7 @@ def circuit_term(
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
-    tran, stop = analysis(circuit.netlist, t_stop)
+    tran, stop = transient_analysis(circuit.netlist, t_stop)
     topology, values, frozen = circuit.topology, circuit.values(), circuit.frozen()
     refuse_traced_gains(values)
     if not frozen.is_traced:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas
 from ..errors import ConvergenceError, InputError, PhaseWarning
-from ..netlist import Netlist, Tran
+from ..netlist import Netlist, Tran, transient_analysis
 from ..units import format_quantity
 from ..waveforms import Waveforms
 from ._blocks import chosen_blocks
@@ -20,7 +20,7 @@ from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivativ
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import FIRST_STEP
 from ._plan import Plan, Run, choose_points, kept_states
-from ._start import analysis, check_masses, start_state
+from ._start import check_masses, start_state
 from ._tableaus import RODAS4, RODAS5P, Tableau
 from ._transport import Blocks
 
@@ -82,7 +82,7 @@ def transient(
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
-    tran, stop = analysis(circuit.netlist, t_stop)
+    tran, stop = transient_analysis(circuit.netlist, t_stop)
     if accuracy not in ACCURACY:
         raise InputError(f"the accuracy is '{accuracy}'; choose {' or '.join(sorted(ACCURACY))}.")
     tableau, tolerance = ACCURACY[accuracy]
@@ -169,9 +169,7 @@ def _march(
             portion = min(2 * portion, CAPACITY)
 
 
-def _unfinished(
-    circuit: Circuit, state: State, stop: float, waves: Waveforms | None, budget: str
-) -> ConvergenceError:
+def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, budget: str) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])

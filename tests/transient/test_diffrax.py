@@ -174,8 +174,8 @@ def test_what_is_refused(rc):
     term = circuit_term(rc)
     with pytest.raises(InputError, match="y0 has the shape"):
         diffrax.diffeqsolve(term, Rodas4(), 0.0, 1e-6, 1e-7, np.zeros(2))
+    both = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ODETerm(lambda t, y, args: y))
     with pytest.raises(InputError, match=r"Rodas4 solves the term of a circuit .* this is a MultiTerm"):
-        both = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: -y), diffrax.ODETerm(lambda t, y, args: y))
         diffrax.diffeqsolve(both, Rodas4(), 0.0, 1.0, 0.1, np.ones(1))
     with pytest.raises(InputError, match="the circuit has no node 'x'; there are a, b"):
         term.voltage("x", 0.0, np.zeros(1))

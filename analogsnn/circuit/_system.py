@@ -142,13 +142,18 @@ def _capacitance(topology: Topology, values: Values) -> Any:
     """Capacitance matrix over all nodes, ground left out: `[node, node]` in F."""
     n = len(topology.nodes)
     at = {"d": 0, "g": 1, "s": 2, "b": 3}
-    rows, value = [topology.capacitor_nodes], [jnp.asarray(values.capacitance)]
+    rows, value = [topology.capacitor_nodes], [values.capacitance]
     if topology.fets:
         for pair, array in capacitances(values.card, values.instance).items():
             rows.append(topology.fet_nodes[:, [at[pair[0]], at[pair[1]]]])
-            value.append(jnp.asarray(array))
+            value.append(array)
     a, b = np.concatenate(rows).T
-    c = jnp.concatenate(value)
+    if all(isinstance(array, np.ndarray) for array in value):
+        known, plain = np.concatenate(value), np.zeros((n + 1, n + 1))
+        for row, column, sign in ((a, a, 1.0), (b, b, 1.0), (a, b, -1.0), (b, a, -1.0)):
+            np.add.at(plain, (row, column), sign * known)
+        return plain[:n, :n]
+    c = jnp.concatenate([jnp.asarray(array) for array in value])
     matrix = jnp.zeros((n + 1, n + 1))
     matrix = matrix.at[a, a].add(c).at[b, b].add(c).at[a, b].add(-c).at[b, a].add(-c)
     return matrix[:n, :n]

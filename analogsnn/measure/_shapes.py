@@ -41,6 +41,9 @@ def rise_time(time: Any, values: Any, low: float = 0.1, high: float = 0.9) -> An
 def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2) -> float:
     """Time constant (s) of the decay after the peak: least squares of ln(values) between `high` and `low` of the peak.
 
+    The logarithm is taken as linear between points: exact for an exponential, and for a current below threshold whose
+    node falls along a straight line, however far apart an adaptive solver's points are.
+
     **Raises** `InputError` for a peak that is not positive, or a signal that does not fall so far.
     """
     time, values = np.asarray(time), np.asarray(values)
@@ -58,7 +61,10 @@ def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2) -> f
     stop = float(crossing(after, tail, low * level, direction="fall", what="the decay"))
     # An even grid, because an adaptive solver's own points would weigh the steep part more.
     grid = np.linspace(start, stop, 101)
-    slope = np.polyfit(grid, np.log(np.interp(grid, after, tail)), 1)[0]
+    logarithm = np.interp(grid, after, np.log(np.where(tail > 0, tail, np.nan)))
+    # (Only the last points can lie next to one that is not positive.)
+    logarithm = np.where(np.isnan(logarithm), np.log(np.interp(grid, after, tail)), logarithm)
+    slope = np.polyfit(grid, logarithm, 1)[0]
     return float(-1.0 / slope)
 
 

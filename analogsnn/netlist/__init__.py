@@ -35,6 +35,7 @@ from ._netlist import Netlist as Netlist
 from ._netlist import Parameter as Parameter
 from ._netlist import Passive as Passive
 from ._netlist import Scope as Scope
+from ._netlist import transient_analysis as transient_analysis
 from ._read import Report as Report
 from ._read import check_netlist as check_netlist
 from ._read import read_netlist as read_netlist

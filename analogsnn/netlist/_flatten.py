@@ -28,7 +28,7 @@ from ._netlist import (
     Scope,
 )
 from ._parser import Deck
-from ._topology import check_topology
+from ._topology import check_topology, start_values_without_effect
 from ._values import Values, hidden_names, outwards
 
 MAX_ELEMENTS = 500_000
@@ -84,6 +84,7 @@ class _Flattener:
         CrossCheck(self.elements, self.nodes, self.first_use, self.log, self.notes, scale).run(self.ic, self.nodeset)
         if "0" in self.nodes:
             self.notes += check_topology(self.elements, self.nodes, self.first_use, self.log)
+            self.notes += start_values_without_effect(self.elements, {"ic": self.ic, "nodeset": self.nodeset})
         analyses = tuple(a for template in directives.analyses if (a := self.analysis(template)) is not None)
         measures = tuple(self.measure(item) for item in directives.measures)
         if not analyses:

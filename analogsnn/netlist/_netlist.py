@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._analyses import Analysis, Measure
+from ..errors import InputError
+from ._analyses import Analysis, Measure, Tran
 from ._deck import Block
 from ._expressions import Expression, Name, Number
 from ._lines import Location, Note
@@ -276,3 +278,19 @@ class Netlist:
         """Factor on the sizes of MOS devices (`.option scale=1u` lets them be written in micrometre)."""
         value = self.options.get("scale", 1.0)
         return float(value) if isinstance(value, (int, float)) else 1.0
+
+
+def transient_analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
+    """The deck's `.tran`, or one that `t_stop` makes, and the stop time in s: that of the deck unless given.
+
+    **Raises** `InputError` where there is neither, or for a stop time that cannot be.
+    """
+    tran = next((a for a in netlist.analyses if isinstance(a, Tran)), None)
+    if tran is None:
+        if t_stop is None:
+            raise InputError(f"{netlist.file} has no .tran; add one, or give the stop time.")
+        tran = Tran(t_stop / 1000, t_stop)
+    stop = tran.stop if t_stop is None else float(t_stop)
+    if not (math.isfinite(stop) and stop > tran.start):
+        raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
+    return tran, stop

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from ._lines import Log, LogicalLine, Note
-from ._netlist import Behavioural, Device, Element
+from ._netlist import Behavioural, Device, Element, Parameter
 
 
 class _Groups:
@@ -82,6 +82,24 @@ def check_topology(
         if node != "0" and paths.find(node) != ground:
             groups.setdefault(paths.find(node), []).append(node)
     return [Note(first_use[group[0]].location(), _no_path(group)) for group in groups.values() if group[0] in first_use]
+
+
+def start_values_without_effect(
+    elements: Sequence[Element], starts: Mapping[str, Mapping[str, Parameter]]
+) -> Iterator[Note]:
+    """A note for each start value of a node whose voltage sources set: it is passed over, as in ngspice.
+
+    **Arguments**: `starts`, voltages by node for each statement (`"ic"`, `"nodeset"`).
+    """
+    fixed, sources = _Groups(), [element for element in elements if _fixes_voltage(element)]
+    for element in sources:
+        fixed.join(*element.nodes[:2])
+    for statement, values in starts.items():
+        for node, value in values.items():
+            if fixed.find(node) != fixed.find("0"):
+                continue
+            holder = next((e.name.upper() for e in sources if node in e.nodes[:2] and node != "0"), "being ground")
+            yield Note(value.location, f".{statement} of node '{node}' has no effect: {holder} sets its voltage.")
 
 
 def _no_path(nodes: Sequence[str]) -> str:

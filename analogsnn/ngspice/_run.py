@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, NgspiceError
-from ..netlist import Dc, Netlist, Op, Tran, flat_name, read_netlist, write_netlist
+from ..netlist import Dc, Netlist, Op, Tran, flat_name, read_netlist, transient_analysis, write_netlist
 from ..waveforms import Waveforms
 from ._cache import cache_key, load, store
 from ._ekv import check, probes
@@ -56,14 +55,7 @@ def transient(
     ```
     """
     netlist = _netlist(deck)
-    tran = next((a for a in netlist.analyses if isinstance(a, Tran)), None)
-    if tran is None:
-        if t_stop is None:
-            raise InputError(f"{netlist.file} has no .tran; add one, or give the stop time.")
-        tran = Tran(t_stop / 1000, t_stop)
-    stop = tran.stop if t_stop is None else float(t_stop)
-    if not (math.isfinite(stop) and stop > tran.start):
-        raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
+    tran, stop = transient_analysis(netlist, t_stop)
     # Not more than the deck's own print step, which is also the rise time of edges that are given as zero.
     times = [tran.step, stop] + ([tran.start] if tran.start or tran.max_step else [])
     times += [] if tran.max_step is None else [tran.max_step]

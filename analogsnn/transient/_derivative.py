@@ -10,15 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, build_inputs, dc_inputs, extended, is_traced, structure_without_gains
+from ..circuit import Circuit, Values, build_inputs, extended, is_traced, structure_without_gains
 from ..errors import InputError
 from ..waveforms import Waveforms
 from ._loop import DONE, advance, equation, start
-from ._operating_point import FIRST_STEP, first_guess, held_states, solve_point, with_derivative
+from ._operating_point import FIRST_STEP
 from ._plan import Plan, Points, Run, states_of, step_segments
 from ._points import node_waveforms, waveforms
 from ._replay import Steps, replay
 from ._rosenbrock import interpolate, interpolated_slope
+from ._start import start_in_graph, start_with_derivative
 from ._transport import Blocks, without_wiring
 
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
@@ -49,15 +50,14 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: B
     **Raises** `InputError` for the gain of an E element, by which derivatives are not offered.
     """
     topology, values = circuit.topology, circuit.values()
-    if is_traced(values.gain):
-        raise InputError("derivatives by the gain of an E element are not offered; use a G element across a resistor.")
+    refuse_traced_gains(values)
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
     steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run))
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
-        topology, plan.tableau, blocks, plan.kept, wiring, without_wiring(parts), inputs, _start(circuit, plan, run),
-        steps, run.count,
+        topology, plan.tableau, blocks, plan.kept, wiring, without_wiring(parts), inputs,
+        start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps, run.count,
     )  # fmt: skip
     points, (begin, end, dense) = run.points, states_of(plan, run)
     k, theta = points.step, points.theta[:, None]
@@ -68,22 +68,21 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: B
     return _with_phases(circuit, plan, waves, taken.shift[k], slope)
 
 
+def refuse_traced_gains(values: Values) -> None:
+    """Refuse derivatives by the gain of an E element.
+
+    **Raises** `InputError`.
+    """
+    if is_traced(values.gain):
+        raise InputError("derivatives by the gain of an E element are not offered; use a G element across a resistor.")
+
+
 def _segments(run: Run) -> Any:
     t = run.rows[:, 0]
     if not is_traced(t):
         return step_segments(run.inputs, t)
     edges = jnp.asarray(run.inputs.edges)
     return jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
-
-
-def _start(circuit: Circuit, plan: Plan, run: Run) -> Any:
-    """The state at time zero with its derivative."""
-    numbers, tran = circuit.numbers(), plan.tran
-    base = dc_inputs(circuit.topology, numbers, at_time_zero=(tran.step, plan.stop))
-    held = {node: numbers.value(voltage) for node, voltage in circuit.netlist.ic.items()}
-    if tran.uic:
-        return jnp.asarray(held_states(circuit, held, base, circuit.values())[1])
-    return with_derivative(circuit, jnp.asarray(run.x0), base, held)
 
 
 def _with_phases(circuit: Circuit, plan: Plan, waves: Waveforms, shift: Any, slope: Any) -> Waveforms:
@@ -113,17 +112,9 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) 
     capacity = min(plan.max_steps, TRACED_STEPS) if plan.max_steps == 5_000_000 else plan.max_steps
     inputs = build_inputs(topology, frozen.numbers(), plan.tran.step, plan.stop)
     inputs = jax.tree.map(jnp.asarray, inputs)
-    numbers = frozen.numbers()
-    base = dc_inputs(topology, numbers, at_time_zero=(plan.tran.step, plan.stop))
-    held = {node: numbers.value(voltage) for node, voltage in circuit.netlist.ic.items()}
-    clamped, target = held_states(frozen, held, base, values)
-    x0 = jnp.asarray(target)
-    if not plan.tran.uic:
-        guess = first_guess(frozen)
-        x0, found, _ = solve_point(topology, extended(values), values, base, clamped, target, guess)
-        x0 = eqx.error_if(x0, ~found, "no operating point was found; run without jit to learn at which node.")
+    x0 = start_in_graph(frozen, plan.tran, plan.stop)
     parts = equation(topology, extended(values), values)
-    state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP))
+    state = advance(topology, plan.tableau, capacity, parts, inputs, plan.control, start(x0, FIRST_STEP), capacity)
     rows = eqx.error_if(
         state.rows, state.status != DONE,
         f"the run did not end within {capacity} steps, or its step shrank to nothing; give max_steps=…, or run "

@@ -50,3 +50,8 @@ def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Call
         return total + c.linear_x @ y if linear else total
 
     return straight
+
+
+def circuit_velocity(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> Any:
+    """dy/dt, `[state]` in V/s."""
+    return parts.inverse_mass @ stage_rate(topology, parts, line, t)(0.0, y)

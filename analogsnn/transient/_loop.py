@@ -52,9 +52,11 @@ def equation(topology: Topology, extended: bool, values: Values) -> System:
 
 @partial(jax.jit, static_argnames=("topology", "tableau", "capacity"))
 def advance(
-    topology: Topology, tableau: Tableau, capacity: int, parts: System, inputs: Inputs, control: Control, state: State
+    topology: Topology, tableau: Tableau, capacity: int, parts: System, inputs: Inputs, control: Control, state: State,
+    limit: Any,
 ) -> State:  # fmt: skip
-    """Continue until the end, a failure, or `capacity` further accepted steps (status BUDGET)."""
+    """Continue until the end, a failure, or `limit` further accepted steps (status BUDGET); there is room for
+    `capacity`, which is compiled for."""
     n = len(topology.states)
     edges = jnp.asarray(inputs.edges)
     end = edges[-1]
@@ -93,7 +95,7 @@ def advance(
         count = s.count + good
         return State(
             t=t, h=h_next, y=jnp.where(good, step.y1, s.y), segment=s.segment + (at_edge & (edge < end)), count=count,
-            rejected=s.rejected + ~good, status=jnp.where((status == RUNNING) & (count >= capacity), BUDGET, status),
+            rejected=s.rejected + ~good, status=jnp.where((status == RUNNING) & (count >= limit), BUDGET, status),
             ratio=ratio, previous=error,
             rows=jax.lax.dynamic_update_slice(s.rows, row[None], (s.count, 0)),
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +10,17 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, refuse, structure
+from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas
 from ..errors import ConvergenceError, InputError, PhaseWarning
-from ..netlist import Netlist, Tran
+from ..netlist import Netlist, Tran, transient_analysis
 from ..units import format_quantity
 from ..waveforms import Waveforms
 from ._blocks import chosen_blocks
 from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
-from ._operating_point import FIRST_STEP, dc_values, first_guess, held_states, operating_state
+from ._operating_point import FIRST_STEP
 from ._plan import Plan, Run, choose_points, kept_states
+from ._start import check_masses, start_state
 from ._tableaus import RODAS4, RODAS5P, Tableau
 from ._transport import Blocks
 
@@ -30,6 +30,8 @@ ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "
 # 0.1 mV is 0.3 % of a current wherever the node stands.
 ABSOLUTE_SHARE = 0.1
 CAPACITY = 4096  # steps a call of the compiled loop keeps
+# With a time limit the clock is looked at after so many steps at first, and then about LATENESS of the limit apart.
+FIRST_PORTION, LATENESS = 64, 0.05
 
 
 def transient(
@@ -63,7 +65,8 @@ def transient(
       into memory when only what is looked at is kept.
     - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say
       so (`default_blocks`).
-    - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
+    - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock (compilation included), stops
+      with an error.
     - `progress`: called with the time reached (s).
 
     **Returns** `Waveforms` of all nodes and of the currents of voltage sources.
@@ -79,35 +82,38 @@ def transient(
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
-    tran, stop = _analysis(circuit.netlist, t_stop)
+    tran, stop = transient_analysis(circuit.netlist, t_stop)
     if accuracy not in ACCURACY:
         raise InputError(f"the accuracy is '{accuracy}'; choose {' or '.join(sorted(ACCURACY))}.")
     tableau, tolerance = ACCURACY[accuracy]
     tolerance = tolerance if rtol is None else rtol
     if not 0 < tolerance < 1:
         raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
+    if max_steps < 1:
+        raise InputError(f"max_steps is {max_steps}; give at least 1.")
     frozen = circuit.frozen()
     plan = Plan(
-        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(frozen, tran, stop)),
+        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, longest_step(frozen, tran, stop)),
         None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
     )  # fmt: skip
     if frozen.is_traced:
-        return run_in_graph(circuit, frozen, plan, _said(chosen_blocks(circuit, blocks)))
+        return run_in_graph(circuit, frozen, plan, said(chosen_blocks(circuit, blocks)))
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
-    x0 = initial_state(frozen, tran, stop)
-    rows, state = _march(frozen, plan, inputs, x0, timeout, progress)
+    x0 = start_state(frozen, tran, stop)
+    rows, state, late = _march(frozen, plan, inputs, x0, timeout, progress)
+    budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
     if not len(rows):
-        raise _unfinished(frozen, state, stop, None, 0)
+        raise _unfinished(frozen, state, stop, None, budget)
     run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
     if int(state.status) != DONE:
-        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
+        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
     if not circuit.is_traced:
         return plain_waveforms(circuit, plan, run)
-    return waveforms_with_derivatives(circuit, plan, run, _said(chosen_blocks(circuit, blocks)))
+    return waveforms_with_derivatives(circuit, plan, run, said(chosen_blocks(circuit, blocks)))
 
 
-def _said(blocks: Blocks) -> Blocks:
+def said(blocks: Blocks) -> Blocks:
     """The blocks, with a warning where derivatives are not what they should be."""
     if len(set(blocks)) > 1:
         warnings.warn(
@@ -119,19 +125,7 @@ def _said(blocks: Blocks) -> Blocks:
     return blocks
 
 
-def _analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:
-    tran = next((a for a in netlist.analyses if isinstance(a, Tran)), None)
-    if tran is None:
-        if t_stop is None:
-            raise InputError(f"{netlist.file} has no .tran; add one, or give the stop time.")
-        tran = Tran(t_stop / 1000, t_stop)
-    stop = tran.stop if t_stop is None else float(t_stop)
-    if not (math.isfinite(stop) and stop > tran.start):
-        raise InputError(f"the stop time is {stop:g} s; it must be finite and after the start, {tran.start:g} s.")
-    return tran, stop
-
-
-def _longest_step(circuit: Circuit, tran: Tran, stop: float) -> float:
+def longest_step(circuit: Circuit, tran: Tran, stop: float) -> float:
     """That of the deck; else none, but for formulas in time, which have no edges: there it is ngspice's."""
     return tran.max_step or (min(tran.step, stop / 50) if moving_formulas(circuit.topology) else np.inf)
 
@@ -145,55 +139,11 @@ def _grid(save_at: Any, stop: float) -> np.ndarray:
     return grid
 
 
-def check_masses(circuit: Circuit) -> None:
-    """Refuse nodes without capacitance: their voltage would be no state.
-
-    **Raises** `InputError` that names the node.
-    """
-    topology = circuit.topology
-    parts = structure(topology, circuit.values())
-    rows = topology.kcl @ np.asarray(parts.c) @ np.asarray(parts.s)
-    for i, node in enumerate(topology.state_names):
-        if not rows[i, i] > 0:
-            raise InputError(
-                f"node '{node}' has no capacitance, so its voltage is not a state. Add a capacitor (a few fF of wiring "
-                "is realistic) or use a device model with gate and junction capacitance."
-            )
-    # Nodes that only capacitors between each other hold share one state too many.
-    scale = 1 / np.sqrt(np.diag(rows))
-    if len(rows) and np.linalg.cond(scale[:, None] * rows * scale) > 1e13:
-        free = np.abs(np.linalg.eigh(scale[:, None] * rows * scale)[1][:, 0]) > 0.1
-        names = ", ".join(f"'{name}'" for name, there in zip(topology.state_names, free, strict=True) if there)
-        raise InputError(
-            f"the nodes {names} have capacitance between each other only, so their common voltage is not a state. Add "
-            "a capacitor from one of them to ground."
-        )
-
-
-def initial_state(circuit: Circuit, tran: Tran, stop: float) -> np.ndarray:
-    """The states at time zero, `[state]` in V."""
-    netlist = circuit.netlist
-    base = dc_values(circuit, at_time_zero=(tran.step, stop))
-    held = {node: float(value) for node, value in netlist.ic.items()}
-    if tran.uic:
-        for element in circuit.topology.capacitors:
-            if "ic" in element.parameters:
-                message = f"{element.name.upper()} has ic=, which our engine does not read."
-                raise refuse(element, message, f"Write .ic v({element.nodes[0]})=… instead.")
-        _, target = held_states(circuit, held, base, circuit.values())
-        return target
-    guess = first_guess(circuit)
-    if netlist.nodeset:
-        near = {node: float(value) for node, value in netlist.nodeset.items()}
-        guess = operating_state(circuit, base, near | held, guess)
-    return np.asarray(operating_state(circuit, base, held, guess))
-
-
 def _march(
     circuit: Circuit, plan: Plan, inputs: Inputs, x0: np.ndarray, timeout: float | None,
     progress: Callable[[float], None] | None,
-) -> tuple[np.ndarray, State]:  # fmt: skip
-    """All accepted steps, `[step, …]` of the states that are kept, and the state at the end."""
+) -> tuple[np.ndarray, State, bool]:  # fmt: skip
+    """All accepted steps, `[step, …]` of the states that are kept, the state at the end, and whether time was up."""
     state = start(jnp.asarray(x0), FIRST_STEP)
     values, n = circuit.values(), len(x0)
     parts = equation(circuit.topology, extended(values), values)
@@ -201,19 +151,25 @@ def _march(
     columns = [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]
     pieces: list[np.ndarray] = []
     done, began = 0, time.monotonic()
+    portion = CAPACITY if timeout is None else min(CAPACITY, FIRST_PORTION)
     while True:
-        state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state)
+        called = time.monotonic()
+        limit = min(portion, plan.max_steps - done)
+        state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state, limit)
         count = int(state.count)
         pieces.append(np.asarray(state.rows)[:count, columns])
         done += count
         if progress is not None:
             progress(float(state.t))
-        late = timeout is not None and time.monotonic() - began > timeout
+        now = time.monotonic()
+        late = timeout is not None and now - began > timeout
         if int(state.status) != BUDGET or done >= plan.max_steps or late:
-            return np.concatenate(pieces), state
+            return np.concatenate(pieces), state, late
+        if timeout is not None and now - called < LATENESS * timeout:
+            portion = min(2 * portion, CAPACITY)
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, steps: int) -> ConvergenceError:
+def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, budget: str) -> ConvergenceError:
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])
@@ -222,9 +178,6 @@ def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | 
         text = f"the simulation stopped at {where}: the step shrank to nothing at node '{node}' ({voltage:.4g} V)."
         hint = f"Try another rtol or a start voltage for '{node}', and look at what drives it."
     else:
-        text = (
-            f"the simulation stopped at {where}: its steps or its time are used up ({steps} steps); the last one was "
-        )
-        text += f"set by node '{node}'."
+        text = f"the simulation stopped at {where}: {budget}; the last step was set by node '{node}'."
         hint = "Allow more, or give a looser rtol."
     return ConvergenceError(f"{text} {hint}", time=float(state.t), node=node, waves=waves)

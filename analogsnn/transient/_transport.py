@@ -24,8 +24,8 @@ import numpy as np
 
 from ..circuit import Segment, System, Topology, Wiring
 from ._elimination import factor
-from ._field import linearisation, stage_rate
-from ._rosenbrock import rosenbrock_step
+from ._field import circuit_velocity, linearisation, stage_rate
+from ._rosenbrock import Step, rosenbrock_step
 from ._tableaus import Tableau
 
 # A block that moves slower than this (V/s) has no phase worth speaking of. Where there are several, a phase that is
@@ -52,75 +52,109 @@ class Transported(NamedTuple):
     error: Any
 
 
-@lru_cache(maxsize=64)
-def transported_step(
-    topology: Topology, tableau: Tableau, blocks: Blocks
-) -> Callable[[Wiring, System, Segment, Any, Any, Any], Transported]:
-    """The step function `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System` without its wiring.
+class Carried(NamedTuple):
+    """What transport needs to know of an equation; all of these are pure functions.
+
+    - `take(fixed, numbers, y, t, h, tau)`: a step, with the field f + φ, or with f alone where `tau` is None;
+      `tau [state]` is zero in value and has derivatives.
+    - `velocity(fixed, numbers, y, t)`: dy/dt.
+    - `by_y(fixed, numbers, y, t)`: its derivative by y; asked for where there are several blocks.
+    """
+
+    take: Callable[..., Step]
+    velocity: Callable[..., Any]
+    by_y: Callable[..., Any] | None = None
+
+
+def with_transport(equation: Carried, blocks: Blocks) -> Callable[[Any, Any, Any, Any, Any], Transported]:
+    """The step function `(fixed, numbers, y, t, h) → Transported` of an equation; `fixed` has no derivatives.
 
     **Arguments**: `blocks [state]`, which block each state belongs to.
     """
     count = max(blocks, default=0) + 1
     member = np.zeros((count, len(blocks)))
     member[list(blocks), range(len(blocks))] = 1.0
-    single = count == 1
+    take, velocity, by_y = equation
 
-    def plain(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any, tau: Any) -> Any:
-        """A step with the field f + φ; `tau [state]` is zero in value, or None for the field alone."""
-        parts = whole(numbers, wiring)
+    def undisturbed(done: Step, y: Any) -> Transported:
+        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+
+    @jax.custom_jvp
+    def step(fixed: Any, numbers: Any, y: Any, t: Any, h: Any) -> Transported:
+        return undisturbed(take(fixed, numbers, y, t, h, None), y)
+
+    @step.defjvp
+    def step_jvp(primals: Any, tangents: Any) -> Any:
+        fixed, numbers, y, t, h = primals
+        _, d_numbers, d_y, d_t, d_h = tangents
+        f0 = velocity(fixed, numbers, y, t)
+        # A step that begins later begins with what the state was before: nothing else of it moves.
+        d_y = d_y - f0 * d_t
+        if by_y is None or count == 1:
+            weight = (member @ (f0 * d_y)) / (member @ (f0 * f0) + STILL**2)
+        else:
+            weight = _tied_phases(member, f0, by_y(fixed, numbers, y, t), d_y)
+        tau = member.T @ weight
+        eta = d_y - tau * f0
+
+        def earlier(numbers: Any, y: Any, t: Any) -> Step:
+            return take(fixed, numbers, y, t, h, None)
+
+        def moved(numbers: Any, y: Any, tau: Any) -> Step:
+            return take(fixed, numbers, y, t, h, tau)
+
+        if count == 1:
+            done, d_done = jax.jvp(earlier, (numbers, y, t), (d_numbers, eta, -weight[0]))
+        else:
+            done, d_done = jax.jvp(moved, (numbers, y, jnp.zeros_like(y)), (d_numbers, eta, tau))
+        f1 = velocity(fixed, numbers, done.y1, t + h)
+        after = d_done.y1 + (tau + d_t + d_h) * f1
+        derivative = Transported(eta, d_done.y1, d_done.dense, tau, after, jnp.zeros_like(done.error))
+        return undisturbed(done, y), derivative
+
+    return step
+
+
+@lru_cache(maxsize=64)
+def transported_step(
+    topology: Topology, tableau: Tableau, blocks: Blocks
+) -> Callable[[Wiring, System, Segment, Any, Any, Any], Transported]:
+    """The step function of a circuit, `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System`
+    without its wiring.
+
+    **Arguments**: `blocks [state]`, which block each state belongs to.
+    """
+
+    def take(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any, h: Any, tau: Any) -> Step:
+        parts, line = whole(given[0], wiring), given[1]
         rate = stage_rate(topology, parts, line, t)
         first = linearisation(topology, parts, line, t, y)
         if tau is not None:
             rate, first = _with_phase(topology, parts, line, t, y, tau, rate, first)
         return rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels))
 
-    @jax.custom_jvp
-    def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
-        done = plain(wiring, numbers, line, y, t, h, None)
-        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+    def velocity(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any) -> Any:
+        return circuit_velocity(topology, whole(given[0], wiring), given[1], t, y)
 
-    @step.defjvp
-    def step_jvp(primals: Any, tangents: Any) -> Any:
-        wiring, numbers, line, y, t, h = primals
-        _, d_numbers, d_line, d_y, _, _ = tangents
-        parts = whole(numbers, wiring)
+    def by_y(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any) -> Any:
+        parts = whole(given[0], wiring)
+        return parts.inverse_mass @ linearisation(topology, parts, given[1], t, y)[1]
 
-        def velocity(line: Segment, t: Any, y: Any) -> Any:
-            return parts.inverse_mass @ stage_rate(topology, parts, line, t)(0.0, y)
+    step = with_transport(Carried(take, velocity, by_y), blocks)
 
-        f0 = velocity(line, t, y)
-        by_y = parts.inverse_mass @ linearisation(topology, parts, line, t, y)[1]
-        weight = _phases(member, f0, by_y, d_y)
-        tau = member.T @ weight
-        eta = d_y - tau * f0
+    def of_circuit(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
+        return step(wiring, (numbers, line), y, t, h)
 
-        def earlier(numbers: System, line: Segment, y: Any, t: Any) -> Any:
-            return plain(wiring, numbers, line, y, t, h, None)
-
-        def moved(numbers: System, line: Segment, y: Any, tau: Any) -> Any:
-            return plain(wiring, numbers, line, y, t, h, tau)
-
-        if single:
-            done, d_done = jax.jvp(earlier, (numbers, line, y, t), (d_numbers, d_line, eta, -weight[0]))
-        else:
-            done, d_done = jax.jvp(moved, (numbers, line, y, jnp.zeros_like(y)), (d_numbers, d_line, eta, tau))
-        f1 = velocity(line, t + h, done.y1)
-        value = Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
-        derivative = Transported(eta, d_done.y1, d_done.dense, tau, d_done.y1 + tau * f1, jnp.zeros_like(done.error))
-        return value, derivative
-
-    return step
+    return of_circuit
 
 
-def _phases(member: np.ndarray, f: Any, by_y: Any, d_y: Any) -> Any:
+def _tied_phases(member: np.ndarray, f: Any, by_y: Any, d_y: Any) -> Any:
     """The phase of each block, `[block]` in s: least squares of what they leave over.
 
     - δy - T f within each block, and
     - what different phases of two blocks do to a node that follows another one at once: node i follows node j with the
       velocity J_ij f_j/|J_ii|, and so takes from it a tangent of that times the difference of their phases.
     """
-    if len(member) == 1:
-        return (member @ (f * d_y)) / (member @ (f * f) + STILL**2)
     own = member @ (f * f) + STILL_COUPLED**2
     following = (by_y * f / jnp.abs(jnp.diagonal(by_y))[:, None]) @ member.T
     tie = member @ (following * following) * (1 - np.eye(len(member)))

@@ -13,5 +13,5 @@ def test_the_example_of_the_page_runs(capsys):
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(block, {})
     wanted = re.findall(r"# → (.*)", text)
-    assert len(wanted) == 3
+    assert len(wanted) == 4
     assert capsys.readouterr().out.splitlines() == wanted

@@ -87,6 +87,12 @@ def test_shapes():
     tau = 1e-3
     decay = np.where(time < 1e-3, time / 1e-3, np.exp(-(time - 1e-3) / tau))
     assert measure.decay_time(time, decay) == pytest.approx(tau, rel=1e-5)  # (h/τ)²/8
+    # An exponential given by few points: straight lines between them would be 1 % off
+    sparse = tau * np.array([0.0, 0.6, 1.1, 2.0, 3.0])
+    assert measure.decay_time(sparse, np.exp(-sparse / tau)) == pytest.approx(tau, rel=1e-9)
+    # Next to a point that is not positive there is a straight line instead
+    with_negative = measure.decay_time(np.r_[sparse[:3], 2e-3], np.r_[np.exp(-sparse[:3] / tau), -0.1])
+    assert with_negative == pytest.approx(tau, rel=0.2)
     assert float(measure.peak(decay)) == 1.0
     assert float(measure.rise_time(time, decay)) == pytest.approx(0.8e-3, rel=1e-9)  # a ramp: 80 % of 1 ms
     charged = 1 - np.exp(-time / tau)

@@ -16,7 +16,7 @@ from analogsnn import cli, library, simulation
 from analogsnn.circuit import Circuit
 from analogsnn.errors import AnalogSNNError, ConvergenceError, InputError
 from analogsnn.netlist import read_netlist_text
-from analogsnn.transient import _transient, operating_point, transient
+from analogsnn.transient import operating_point, transient
 
 FOLDER = Path(__file__).parents[1] / "bad_inputs" / "circuit"
 EXPECTED = tomllib.loads((FOLDER / "expected.toml").read_text(encoding="utf-8"))
@@ -60,8 +60,7 @@ def test_an_operating_point_needs_no_capacitance():
     assert operating_point(read_netlist_text(deck)).voltage("b") == pytest.approx([0.75])
 
 
-def test_a_run_that_stops_before_its_output_begins(monkeypatch):
-    monkeypatch.setattr(_transient, "CAPACITY", 16)
+def test_a_run_that_stops_before_its_output_begins():
     deck = "t\nV1 a 0 pwl(0 0 2u 1)\nR1 a b 1k\nC1 b 0 1n\n.tran 10n 5u 4u\n"
     with pytest.raises(ConvergenceError, match="used up") as caught:
         transient(read_netlist_text(deck), max_steps=1)

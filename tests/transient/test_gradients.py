@@ -6,6 +6,7 @@ of Rodas5P at a relative tolerance of 1e-9, in steps that move a spike by micros
 
 from __future__ import annotations
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError, PhaseWarning
 from analogsnn.measure import charge, spike_time, value_at
 from analogsnn.netlist import read_netlist_text
-from analogsnn.transient import _transport, transient
+from analogsnn.transient import Rodas5P, _transport, circuit_term, initial_state, transient
 
 STOP, SPIKE = 9e-3, 12
 # Step of the difference by parameter: a threshold in V, else relative to the value.
@@ -62,6 +63,28 @@ def test_neuron_at_spike_twelve(neuron):
     path = "x1.cm"
     tangent = jax.jvp(lambda v: time_of(neuron.replace({path: v}), accuracy="fast"), (float(neuron[path]),), (1.0,))[1]
     assert float(tangent) == pytest.approx(found[path], rel=SAME)
+
+
+@pytest.mark.long
+def test_neuron_in_diffrax(neuron):
+    path = "x1.cm"
+    t = float(time_of(neuron))
+
+    def membrane(farads):
+        """The membrane at the spike, and its slope there."""
+        circuit = neuron.replace({path: farads})
+        term = circuit_term(circuit, STOP)
+        solution = diffrax.diffeqsolve(
+            term, Rodas5P(), 0.0, t, 1e-12, initial_state(circuit, STOP), stepsize_controller=term.controller(1e-6),
+            adjoint=diffrax.ForwardMode(), max_steps=16384,
+        )  # fmt: skip
+        assert solution.ys is not None
+        y, row = solution.ys[-1], term.topology.state_names.index("vmem")
+        return y[row], jax.lax.stop_gradient(term.vf(t, y, None)[row])
+
+    _, moved, slope = jax.jvp(membrane, (float(neuron[path]),), (1.0,), has_aux=True)
+    # The whole spike moves, so that each of its nodes moves by its slope times that
+    assert float(-moved / slope) == pytest.approx(difference(neuron, path), rel=REFERENCE)
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -174,17 +175,27 @@ def test_a_step_that_shrinks_to_nothing():
     assert error.waves.voltage("b")[0] == pytest.approx(0.5)
 
 
-def test_budgets(rc, monkeypatch):
-    from analogsnn.transient import _transient
-
-    monkeypatch.setattr(_transient, "CAPACITY", 16)
-    with pytest.raises(ConvergenceError, match=r"its steps or its time are used up \(16 steps\)") as caught:
+def test_budgets(rc):
+    transient(rc)
+    before = programs()
+    with pytest.raises(ConvergenceError, match="its 10 steps are used up; the last step was set by node 'b'") as caught:
         transient(rc, max_steps=10)
     waves = caught.value.waves
+    assert waves.steps == 10
     assert waves.voltage("b") == pytest.approx(ramp(waves.time, 2e-6), abs=REFERENCE)
     assert 0 < waves.time[-1] < 5e-6
-    with pytest.raises(ConvergenceError, match="its steps or its time are used up"):
-        transient(rc, timeout=0.0)
+    needed = int(transient(rc).steps)
+    assert int(transient(rc, max_steps=needed).steps) == needed
+    assert programs() == before
+    # A run of 1e9 steps is left after about its time limit
+    long = circuit(RC.format(rise="2u").replace("10n 5u", "10n 1 0 1n"))
+    began = time.monotonic()
+    with pytest.raises(ConvergenceError, match=r"its 0\.1 s are used up") as caught:
+        transient(long, timeout=0.1)
+    assert time.monotonic() - began < 5.0  # and a busy machine
+    assert caught.value.time > 0
+    with pytest.raises(InputError, match="max_steps is 0; give at least 1"):
+        transient(rc, max_steps=0)
 
 
 # ngspice

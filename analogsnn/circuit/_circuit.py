@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..netlist import Evaluator, Name, Netlist, parameter_values, walk
 from ._card import check_cards
+from ._differentiated import differentiated_values
 from ._precision import use_float64
 from ._system import check_amplifiers
 from ._topology import Topology, build_topology, ekv_netlist
@@ -24,7 +25,8 @@ class Circuit(eqx.Module):
 
     `parameters` holds every independent number of the deck by its path, SI units, 64 bit: sizes, capacitors, source
     values, parameters of instances (`x1.w`), `param.NAME`, `temp` (°C). Numbers that follow from others by an
-    expression are computed from them; `replace` with the path of such a number cuts it loose.
+    expression are computed from them; `replace` with the path of such a number cuts it loose, `shifted` adds to it.
+    `offsets` holds what was added to those.
 
     ```python
     circuit = Circuit.from_netlist(read_netlist("spice/dpi_synapse.cir"))
@@ -36,6 +38,7 @@ class Circuit(eqx.Module):
     parameters: dict[str, Any]
     netlist: Netlist = eqx.field(static=True)
     topology: Topology = eqx.field(static=True)
+    offsets: dict[str, Any] = eqx.field(default_factory=dict)
 
     @classmethod
     def from_netlist(cls, netlist: Netlist) -> Circuit:
@@ -78,29 +81,58 @@ class Circuit(eqx.Module):
         """
         new = {self._known(path): value for path, value in values.items()}
         new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
-        return Circuit({**self.parameters, **new}, self.netlist, self.topology)
+        return Circuit({**self.parameters, **new}, self.netlist, self.topology, self.offsets)
+
+    def shifted(self, amounts: Mapping[str, Any]) -> Circuit:
+        """The circuit with amounts added to numbers, by path. One that follows from others goes on following them, so
+        that derivatives by a shared number and by all that depend on it can be had together.
+
+        **Raises** `InputError` as `replace` does.
+        """
+        new = {self._known(path): value for path, value in amounts.items()}
+        new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
+        free = {path: self.parameters[path] + value for path, value in new.items() if path in self.parameters}
+        bound = {path: self.offsets.get(path, 0.0) + value for path, value in new.items() if path not in free}
+        return Circuit({**self.parameters, **free}, self.netlist, self.topology, {**self.offsets, **bound})
 
     def paths(self) -> tuple[str, ...]:
         """Every parameter path, independent or not."""
-        return tuple(parameter_values(self.netlist))
+        return self._once("paths", lambda: tuple(parameter_values(self.netlist)))
 
     def numbers(self) -> Evaluator:
         """The evaluator of the deck's expressions at this circuit's parameters."""
-        return evaluator(self.parameters)
+        return self._once("numbers", lambda: evaluator(self.parameters, self.offsets))
 
     def values(self) -> Values:
         """The numbers of all elements."""
+        if self.is_traced:
+            return self._once(
+                "values", lambda: differentiated_values(self.topology, self.parameters, self.offsets)
+            )
         return element_values(self.topology, self.numbers())
+
+    def _once(self, what: str, make: Callable[[], Any]) -> Any:
+        """What follows from the parameters alone, and is asked for several times in a run; it is no leaf."""
+        kept = self.__dict__.setdefault("_kept", {})
+        if what not in kept:
+            kept[what] = make()
+        return kept[what]
 
     @property
     def is_traced(self) -> bool:
         """Whether JAX is differentiating, batching or compiling with respect to a parameter."""
-        return any(is_traced(value) for value in self.parameters.values())
+        return any(is_traced(value) for value in (*self.parameters.values(), *self.offsets.values()))
 
     def frozen(self) -> Circuit:
         """The same circuit with constant parameters: numbers where JAX knows them."""
-        values = {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in self.parameters.items()}
-        return Circuit(values, self.netlist, self.topology)
+        def constant() -> Circuit:
+            values, offsets = (
+                {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}
+                for given in (self.parameters, self.offsets)
+            )
+            return Circuit(values, self.netlist, self.topology, offsets)
+
+        return self._once("frozen", constant)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -133,7 +165,7 @@ def _number(path: str, value: Any) -> Any:
 
 def _independent(netlist: Netlist) -> set[str]:
     """Paths of the numbers that no other parameter moves."""
-    found = {"temp"}
+    found = {"temp", *netlist.changes}
     for scope in netlist.scopes.values():
         for name in scope.arguments:
             if not any(isinstance(part, Name) for part in walk(scope.bindings[name].expression)):

@@ -40,15 +40,18 @@ class Evaluator:
       arrays makes every value differentiable with respect to them.
     - `overrides`: parameter path → value: `param.iw`, `x1.w` (a parameter of an instance), `x1.csyn.c` (a value of an
       element, whatever its expression says), and `temp` [°C] for the name `temper`.
+    - `offsets`: parameter path → what is added to the value there, whether an expression or an override gave it.
     """
 
     def __init__(
         self,
         functions: Mapping[str, Callable[..., Any]] = PARAMETER_FUNCTIONS,
         overrides: Mapping[str, Any] | None = None,
+        offsets: Mapping[str, Any] | None = None,
     ):
         self.functions = functions
         self.overrides = dict(overrides or {})
+        self.offsets = dict(offsets or {})
         self._values: dict[int, Any] = {}
         self._kept: list[Binding] = []  # so that an id stays the id of the same binding
 
@@ -60,8 +63,15 @@ class Evaluator:
         """One parameter of an element; an override of its own path goes before its expression."""
         path = f"{element.name}.{name}"
         if path in self.overrides:
-            return self.overrides[path]
-        return self.value(element.parameters[name])
+            value = self.overrides[path]
+        else:
+            parameter = element.parameters[name]
+            value = self.value(parameter)
+            # A whole device's parameter may be a name of its own body: there the binding has the offset already.
+            binding = parameter.scope.find(parameter.expression.name) if isinstance(parameter.expression, Name) else None
+            if binding is not None and binding.path == path:
+                return value
+        return value + self.offsets[path] if path in self.offsets else value
 
     def value(self, parameter: Parameter) -> Any:
         """The value of a parameter under the overrides."""
@@ -110,7 +120,8 @@ class Evaluator:
         return values[id(wanted)]
 
     def _keep(self, binding: Binding, value: Any) -> None:
-        self._values[id(binding)] = value
+        offset = self.offsets.get(binding.path)
+        self._values[id(binding)] = value if offset is None else value + offset
         self._kept.append(binding)
 
     def _needed(self, binding: Binding) -> Binding | None:
@@ -142,7 +153,7 @@ def parameter_values(netlist: Netlist) -> dict[str, float]:
 
     These are the keys that `Evaluator(overrides=…)` takes.
     """
-    evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
+    evaluator = Evaluator(overrides={"temp": float(netlist.temperature), **netlist.changes})
     values = {"temp": float(netlist.temperature)}
     for scope in netlist.scopes.values():
         for name in scope.arguments:

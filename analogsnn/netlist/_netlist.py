@@ -220,6 +220,7 @@ class Netlist:
     - `ic`, `nodeset`: flat node → V. `temperature`: degree Celsius. `params`: the top level's.
     - `notes`: what was read otherwise than it looks, or not at all.
     - `files`: every file that was read. `devices`: the subcircuits left whole.
+    - `changes`: values that `replace` has set, by parameter path.
     """
 
     title: str
@@ -241,6 +242,16 @@ class Netlist:
     scope: Scope = field(repr=False)
     scopes: Mapping[str, Scope] = field(repr=False)
     deck: Any = field(repr=False, compare=False)
+    changes: Mapping[str, float] = field(default_factory=dict)
+
+    def replace(self, values: Mapping[str, float]) -> Netlist:
+        """The same circuit with other numbers, by parameter path; what follows from them by an expression follows.
+
+        **Raises** `KeyError` with near names for a path that does not exist.
+        """
+        from ._replace import replace_values
+
+        return replace_values(self, values)
 
     def flatten(self, devices: frozenset[str] | set[str] = frozenset()) -> Netlist:
         """The same deck flattened again, instances of the subcircuits named in `devices` kept whole as `Device`.
@@ -249,7 +260,8 @@ class Netlist:
         """
         from ._flatten import flatten
 
-        return flatten(self.deck, devices)
+        flat = flatten(self.deck, devices)
+        return flat.replace(self.changes) if self.changes else flat
 
     def element(self, name: str) -> Element:
         """The element called `name`, in any case.

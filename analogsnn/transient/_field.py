@@ -15,7 +15,10 @@ def is_straight(topology: Topology) -> bool:
 
 
 def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
-    """M dy/dt, its derivative by y and its derivative by t: `[state]`, `[state, state]`, `[state]`."""
+    """M dy/dt, its derivative by y and its derivative by t: `[state]`, `[state, state]`, `[state]`.
+
+    All arguments may have a trailing axis of lanes, each with its own time and inputs.
+    """
     c = parts.currents
     u, du, d2u = at_time(topology, line, t, c.formula, c.celsius)
     total, by_y, by_t = linearised_current(topology, c, y, u, du, t)

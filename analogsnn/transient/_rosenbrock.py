@@ -33,6 +33,8 @@ def rosenbrock_step(
     - `first`: f, ∂f/∂y and ∂f/∂t at the start.
     - `rate(late, y)`: f at a time `late` after the start.
     - `factor(matrix)`: gives the function that solves with the matrix.
+
+    Every array may have a trailing axis of lanes, with one length of each in `h`; matrices are then `Entries`.
     """
     f0, jacobian, by_time = first
     solve = factor(mass / (h * tableau.gamma) - jacobian)

@@ -17,6 +17,7 @@ from ..units import format_quantity
 from ..waveforms import Waveforms
 from ._blocks import chosen_blocks
 from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
+from ._lane_loop import Lanes
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import FIRST_STEP
 from ._plan import Plan, Run, choose_points, kept_states
@@ -82,6 +83,34 @@ def transient(
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
+    frozen = circuit.frozen()
+    plan = make_plan(frozen, t_stop, accuracy=accuracy, rtol=rtol, save_at=save_at, save=save, max_steps=max_steps)
+    tran, stop = plan.tran, plan.stop
+    if frozen.is_traced:
+        return run_in_graph(circuit, frozen, plan, said(chosen_blocks(circuit, blocks)))
+    check_masses(frozen)
+    inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
+    x0 = start_state(frozen, tran, stop)
+    rows, state, late = _march(frozen, plan, inputs, x0, timeout, progress)
+    budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
+    if not len(rows):
+        raise unfinished(frozen, state, stop, None, budget)
+    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
+    if int(state.status) != DONE:
+        raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
+    if not circuit.is_traced:
+        return plain_waveforms(circuit, plan, run)
+    return waveforms_with_derivatives(circuit, plan, run, said(chosen_blocks(circuit, blocks)))
+
+
+def make_plan(
+    circuit: Circuit, t_stop: float | None, *, accuracy: str, rtol: float | None, save_at: Any,
+    save: Sequence[str] | None, max_steps: int,
+) -> Plan:  # fmt: skip
+    """The plan of a run with the arguments of `transient`.
+
+    **Raises** `InputError` for arguments that cannot be.
+    """
     tran, stop = transient_analysis(circuit.netlist, t_stop)
     if accuracy not in ACCURACY:
         raise InputError(f"the accuracy is '{accuracy}'; choose {' or '.join(sorted(ACCURACY))}.")
@@ -91,26 +120,10 @@ def transient(
         raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
     if max_steps < 1:
         raise InputError(f"max_steps is {max_steps}; give at least 1.")
-    frozen = circuit.frozen()
-    plan = Plan(
-        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, longest_step(frozen, tran, stop)),
+    return Plan(
+        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, longest_step(circuit, tran, stop)),
         None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
     )  # fmt: skip
-    if frozen.is_traced:
-        return run_in_graph(circuit, frozen, plan, said(chosen_blocks(circuit, blocks)))
-    check_masses(frozen)
-    inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
-    x0 = start_state(frozen, tran, stop)
-    rows, state, late = _march(frozen, plan, inputs, x0, timeout, progress)
-    budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
-    if not len(rows):
-        raise _unfinished(frozen, state, stop, None, budget)
-    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
-    if int(state.status) != DONE:
-        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
-    if not circuit.is_traced:
-        return plain_waveforms(circuit, plan, run)
-    return waveforms_with_derivatives(circuit, plan, run, said(chosen_blocks(circuit, blocks)))
 
 
 def said(blocks: Blocks) -> Blocks:
@@ -169,7 +182,10 @@ def _march(
             portion = min(2 * portion, CAPACITY)
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, budget: str) -> ConvergenceError:
+def unfinished(
+    circuit: Circuit, state: State | Lanes, stop: float, waves: Waveforms | None, budget: str
+) -> ConvergenceError:
+    """What to say of a run, or of one lane of many, that stopped before its end."""
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])

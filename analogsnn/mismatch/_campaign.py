@@ -176,7 +176,7 @@ def _run(
     mine = [number for number in whole if number % share[1] == share[0]]
     missing = [number for number in mine if not _has(store, number, whole[number])]
     done = sum(whole[number] for number in mine) - sum(whole[number] for number in missing)
-    if progress is not None and done:
+    if progress is not None:
         progress(done)
     for number in missing:
         store.forget(number)

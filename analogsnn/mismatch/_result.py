@@ -98,6 +98,12 @@ class Campaign:
             "store": None if self.folder is None else str(self.folder),
         }
 
+    def write_html(self, path: Path, specifications: Mapping[str, tuple[float, float]] | None = None) -> None:
+        """One self-contained page: distributions, correlations, what is missing; written whole or not at all."""
+        from ._page import campaign_page
+
+        campaign_page(self, specifications or {}).write(path)
+
     def lines(self) -> list[str]:
         """The result for a terminal."""
         lines = [f"{self.samples} samples on {self.engine}, {self.seconds_per_sample:.3g} s each on one worker"]

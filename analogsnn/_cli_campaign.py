@@ -135,7 +135,9 @@ def _specifications(texts: list[str]) -> dict[str, tuple[float, float]]:
                 raise ValueError
             ends = [read_number(end.strip()) if end.strip() else None for end in (low, high)]
         except ValueError:
-            raise InputError(f"--spec is '{text}'; write it as tau=3m..4m, with one end left out if you like.") from None
+            raise InputError(
+                f"--spec is '{text}'; write it as tau=3m..4m, with one end left out if you like."
+            ) from None
         found[name.lower()] = (
             -math.inf if ends[0] is None else float(ends[0]), math.inf if ends[1] is None else float(ends[1]),
         )  # fmt: skip

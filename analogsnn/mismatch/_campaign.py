@@ -112,7 +112,16 @@ def monte_carlo(
     if len({f.sample for f in failures if f.measure is None}) == samples:
         raise SimulationError(f"all {samples} runs failed; the first one: {failures[0].reason}")
     return Campaign(
-        measures.names, values, tuple(failures), nominal, law, key_record(key), engine, netlist, seconds / samples, where
+        measures.names,
+        values,
+        tuple(failures),
+        nominal,
+        law,
+        key_record(key),
+        engine,
+        netlist,
+        seconds / samples,
+        where,
     )
 
 
@@ -216,5 +225,3 @@ def _collect(store: Store, whole: Mapping[int, int], samples: int) -> tuple[np.n
         values[start:stop] = part[: stop - start]
         failures += [failure for failure in some if failure.sample < samples]
     return values, failures, store.seconds()
-
-

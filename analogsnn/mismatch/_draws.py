@@ -112,9 +112,7 @@ def sample_numbers(samples: int | Sequence[int]) -> list[int]:
     return numbers
 
 
-def shifts_of(
-    devices: Sequence[Transistor], key: Any, samples: Sequence[int], law: AreaLaw
-) -> dict[str, np.ndarray]:
+def shifts_of(devices: Sequence[Transistor], key: Any, samples: Sequence[int], law: AreaLaw) -> dict[str, np.ndarray]:
     """`draws` for transistors that are known."""
     wanted = {"dvt": list(devices), "dbt": [t for t in devices if law.has_beta(t)]}
     groups = {path: (group, rho) for group, rho in law.groups for path in group}

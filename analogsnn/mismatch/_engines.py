@@ -134,7 +134,12 @@ def run_ngspice(job: Job, make: Make, chunks: Sequence[int], workers: str | int)
     except (SimulationError, InputError):
         raise
     except Exception as error:
-        if type(error).__name__ not in ("TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "CommClosedError"):
+        if type(error).__name__ not in (
+            "TerminatedWorkerError",
+            "BrokenProcessPool",
+            "KilledWorker",
+            "CommClosedError",
+        ):
             raise
         raise SimulationError(
             f"a worker process died ({type(error).__name__}: killed, or out of memory). Finished chunks are safe; start "
@@ -163,7 +168,9 @@ class _backend:
         try:
             self.client = Client(address, timeout=10)
         except (OSError, ValueError, TimeoutError) as error:
-            raise InputError(f"no Dask scheduler answers at {address} ({error}); start one, or give a number.") from None
+            raise InputError(
+                f"no Dask scheduler answers at {address} ({error}); start one, or give a number."
+            ) from None
         self.config = joblib.parallel_config("dask")
         self.config.__enter__()
         return -1

@@ -157,7 +157,9 @@ def _chosen(found: list[Transistor], law: AreaLaw) -> list[Transistor]:
     for what, names in (("matched group", [p for group, _ in law.groups for p in group]), ("position", law.positions)):
         for path in names:
             if path not in paths:
-                raise InputError(f"a {what} names '{path}', which is no transistor; there are {', '.join(paths[:8])} ….")
+                raise InputError(
+                    f"a {what} names '{path}', which is no transistor; there are {', '.join(paths[:8])} …."
+                )
     chosen = [t for t in found if not any(fnmatch.fnmatchcase(t.path, p.lower()) for p in law.ideal)]
     if not chosen:
         raise InputError("every transistor is ideal, so nothing is left to vary; give fewer patterns.")

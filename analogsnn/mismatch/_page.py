@@ -56,7 +56,8 @@ def campaign_page(campaign: Campaign, specifications: Specifications) -> Page:
         if len(names) > 1:
             page.section("Correlations")
             page.figure(
-                correlation_figure(campaign, names), "Correlation of the logarithms (of the values, where not positive)."
+                correlation_figure(campaign, names),
+                "Correlation of the logarithms (of the values, where not positive).",
             )
     if campaign.failures:
         page.section("Failures")

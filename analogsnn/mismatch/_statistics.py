@@ -164,9 +164,7 @@ class Yield:
         }  # fmt: skip
 
 
-def yield_of(
-    names: Sequence[str], values: np.ndarray, specifications: Mapping[str, tuple[float, float]]
-) -> Yield:
+def yield_of(names: Sequence[str], values: np.ndarray, specifications: Mapping[str, tuple[float, float]]) -> Yield:
     """How many samples lie within all of the specifications, name → (lowest, highest).
 
     **Raises** `InputError` for a measure that there is not, or limits in the wrong order.

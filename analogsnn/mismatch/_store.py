@@ -236,9 +236,7 @@ def _take(folder: Path, file: IO[str]) -> None:
             raise InputError(f"the store '{folder}' cannot be locked: {error.strerror}.") from None
         file.seek(0)
         who = file.read().strip() or "another process"
-        raise InputError(
-            f"{who} is at work on the store '{folder}'; wait for it, or choose another folder."
-        ) from None
+        raise InputError(f"{who} is at work on the store '{folder}'; wait for it, or choose another folder.") from None
 
 
 def _status(values: np.ndarray, failures: list[Failure], start: int) -> np.ndarray:

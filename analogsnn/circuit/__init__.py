@@ -18,6 +18,7 @@ from ._system import currents as currents
 from ._system import expression_nodes as expression_nodes
 from ._system import formula_value as formula_value
 from ._system import linearised_current as linearised_current
+from ._system import product as product
 from ._system import structure as structure
 from ._system import structure_without_gains as structure_without_gains
 from ._system import system as system
@@ -29,4 +30,5 @@ from ._values import element_values as element_values
 from ._values import evaluator as evaluator
 from ._values import extended as extended
 from ._values import is_traced as is_traced
+from ._values import lane_axes as lane_axes
 from ._values import stack as stack

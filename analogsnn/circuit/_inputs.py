@@ -296,7 +296,8 @@ def input_values(topology: Topology, base: Any, formula: Sequence[dict[str, Any]
         for node in expression_nodes(element.expression):
             voltage(topology.nodes.index(node))
         values.append(jnp.asarray(formula_value(element, known, parameters, t, celsius), dtype=float))
-    return jnp.stack([jnp.asarray(v, dtype=float) for v in values])
+    shape = jnp.broadcast_shapes(*(jnp.shape(v) for v in values))
+    return jnp.stack([jnp.broadcast_to(v, shape).astype(float) for v in values])
 
 
 class Segment(NamedTuple):
@@ -365,14 +366,15 @@ def refuse_jumps(topology: Topology) -> None:
 
 
 def at_time(topology: Topology, line: Segment, t: Any, formula: Any, celsius: Any) -> tuple[Any, Any, Any]:
-    """u, du/dt and d²u/dt² within a segment, each `[input]`."""
+    """u, du/dt and d²u/dt² within a segment, each `[input]`; or `[input, lane]`, every lane at a time `t [lane]`."""
     if topology.linear_inputs == len(topology.inputs):
         return line.value + line.slope * (t - line.edge), line.slope, jnp.zeros_like(line.slope)
     kinds = [s.waveform for s in topology.inputs[topology.linear_inputs :] if isinstance(s, IndependentSource)]
 
     def value(when: Any) -> Any:
         smooth = [
-            smooth_value(kind, numbers, when, line.middle) for kind, numbers in zip(kinds, line.smooth, strict=True)
+            jnp.broadcast_to(smooth_value(kind, numbers, when, line.middle), jnp.shape(when))
+            for kind, numbers in zip(kinds, line.smooth, strict=True)
         ]
         straight = line.value + line.slope * (when - line.edge)
         every = jnp.concatenate([straight, jnp.stack(smooth)]) if smooth else straight

@@ -247,9 +247,22 @@ def formula_value(
     return evaluate(element.expression, lookup, JAX_BEHAVIOURAL_FUNCTIONS) * names.get("m=", 1.0)
 
 
+def product(matrix: Any, x: Any) -> Any:
+    """matrix @ x, `[row]`; or `[row, lane]` for x `[column, lane]` and a matrix that lanes share or that has one each.
+
+    No sum runs over lanes, and none is shared out between them: what a lane gets does not depend on its neighbours.
+    """
+    if x.ndim == 1 or matrix.ndim == 2:
+        return matrix @ x
+    total = jnp.zeros((matrix.shape[0], *x.shape[1:]))
+    for j in range(x.shape[0]):
+        total = total + matrix[:, j] * x[j]
+    return total
+
+
 def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> Any:
-    """The currents, `[row]` in A."""
-    total = c.linear_x @ x + c.linear_u @ u
+    """The currents, `[row]` in A. All arguments may have a trailing axis of lanes."""
+    total = product(c.linear_x, x) + product(c.linear_u, u)
     if topology.fets:
         total = total + c.wiring.fet_out @ drain_current(c.fet, *_terminals(c, x, u))
     if topology.behavioural:
@@ -260,9 +273,12 @@ def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> An
 
 
 def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any) -> tuple[Any, Any, Any]:
-    """The currents `[row]`, their derivative by x `[row, state]`, and that by time at slope du of u `[row]`."""
-    total = c.linear_x @ x + c.linear_u @ u
-    by_x, by_t = c.linear_x, c.linear_u @ du
+    """The currents `[row]`, their derivative by x `[row, state]`, and that by time at slope du of u `[row]`.
+
+    All arguments may have a trailing axis of lanes.
+    """
+    total = product(c.linear_x, x) + product(c.linear_u, u)
+    by_x, by_t = c.linear_x, product(c.linear_u, du)
     if topology.fets:
         i, *g = conductances(c.fet, *_terminals(c, x, u))
         total = total + c.wiring.fet_out @ i
@@ -270,7 +286,8 @@ def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any,
         if c.wiring.by_conductance is not None:
             place = np.full(topology.touching.shape, c.wiring.by_conductance.shape[0])
             place[topology.touching] = range(c.wiring.by_conductance.shape[0])
-            by_x = by_x + jnp.append(c.wiring.by_conductance @ weights, 0.0)[place]
+            entries = c.wiring.by_conductance @ weights
+            by_x = by_x + jnp.concatenate([entries, jnp.zeros((1, *entries.shape[1:]))])[place]
         else:
             per_fet = weights[:, None] * c.wiring.terminals_x
             by_x = by_x + c.wiring.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
@@ -279,10 +296,14 @@ def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any,
     if topology.behavioural:
         read, moving = c.wiring.formula_x @ x + c.wiring.formula_u @ u, c.wiring.formula_u @ du
         total = total + c.wiring.formula_out @ _formulas(topology, c, read, t)
-        slopes = jax.jacfwd(lambda r: _formulas(topology, c, r, t))(read)
-        in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (jnp.asarray(t, dtype=float),), (jnp.ones(()),))[1]
-        by_x = by_x + c.wiring.formula_out @ slopes @ c.wiring.formula_x
-        by_t = by_t + c.wiring.formula_out @ (slopes @ moving + in_time)
+        t = jnp.asarray(t, dtype=float)
+        in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (t,), (jnp.ones_like(t),))[1]
+        for k, row in enumerate(c.wiring.formula_x):
+            one = jnp.zeros_like(read).at[k].set(1.0)
+            slope = c.wiring.formula_out @ jax.jvp(lambda r: _formulas(topology, c, r, t), (read,), (one,))[1]
+            by_x = by_x + slope[:, None] * jnp.reshape(row, (1, -1) + (1,) * (read.ndim - 1))
+            by_t = by_t + slope * moving[k]
+        by_t = by_t + c.wiring.formula_out @ in_time
     return total, by_x, by_t
 
 
@@ -296,7 +317,7 @@ def _formulas(topology: Topology, c: Currents, read: Any, t: Any) -> Any:
     voltages = dict(zip(formula_nodes(topology), read, strict=True))
     return jnp.stack(
         [
-            jnp.asarray(formula_value(element, voltages, names, t, c.celsius), dtype=float)
+            jnp.broadcast_to(formula_value(element, voltages, names, t, c.celsius), jnp.shape(t)).astype(float)
             for element, names in zip(topology.behavioural, c.formula, strict=False)
         ]
     )

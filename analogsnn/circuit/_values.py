@@ -30,6 +30,11 @@ class Values(NamedTuple):
     push: Any  # [input]: how many parallel sources, 1 for voltages
 
 
+def lane_axes() -> Values:
+    """The axes of `Values` with a leading axis of lanes, for `vmap`: all but the gains, which lanes share."""
+    return Values(**dict.fromkeys(Values._fields, 0) | {"gain": None})  # type: ignore[arg-type]
+
+
 # Terms of the card that are left out of the program while they are all zero.
 _EXTENDED_KEYS = ("gm", "dib", "th")
 

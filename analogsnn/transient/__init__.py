@@ -5,6 +5,7 @@ import types
 from typing import Any
 
 from ..waveforms import Waveforms as Waveforms
+from ._lanes import transient_lanes as transient_lanes
 from ._sweep import dc as dc
 from ._sweep import operating_point as operating_point
 from ._tableaus import RODAS4 as RODAS4

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Inputs, System, Topology, Values, segment, system
+from ..circuit import Inputs, Segment, System, Topology, Values, segment, system
 from ._elimination import factor
 from ._field import linearisation, stage_rate
-from ._rosenbrock import rosenbrock_step
+from ._rosenbrock import Step, rosenbrock_step
 from ._tableaus import Tableau
 
 RUNNING, DONE, SHRUNK, BUDGET = 0, 1, 2, 3
@@ -44,10 +44,55 @@ class State(NamedTuple):
     rows: Any
 
 
+class Tried(NamedTuple):
+    """What became of one step: its length and whether it lands on the edge, its error, where to go on from."""
+
+    h: Any
+    lands: Any
+    step: Step
+    ratio: Any  # [state]: error over tolerance
+    error: Any
+    good: Any
+    shrunk: Any
+    t: Any
+    h_next: Any
+
+
 @partial(jax.jit, static_argnames=("topology", "extended"))
 def equation(topology: Topology, extended: bool, values: Values) -> System:
     """The differential equation, worked out once before a run."""
     return system(topology, values, extended)
+
+
+def try_step(
+    topology: Topology, tableau: Tableau, parts: System, line: Segment, edge: Any, control: Control, t: Any, h: Any,
+    y: Any, previous: Any,
+) -> Tried:  # fmt: skip
+    """Try a step from state y at time t, of length h or to the `edge` where the segment `line` of the inputs ends.
+
+    `previous` is the error of the last step. Every array may have a trailing axis of lanes, `t`, `h`, `edge` and
+    `previous` one number for each.
+    """
+    left = edge - t
+    lands = h >= left * (1 - 1e-9)
+    wanted, h = h, jnp.where(lands, left, jnp.where(h > 0.5 * left, 0.5 * left, h))
+    first = linearisation(topology, parts, line, t, y)
+    rate = stage_rate(topology, parts, line, t)
+    step = rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels))
+    scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(step.y1))
+    ratio = jnp.abs(step.error) / scale
+    error = jnp.sqrt(jnp.sum(ratio * ratio, axis=0) / max(y.shape[0], 1))
+    error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), 1e10)
+    good = error <= 1.0
+    stretch = jnp.clip(SAFETY * error ** (-1.0 / tableau.order), SHRINK, GROW)
+    # A step may not grow right after one that was refused.
+    stretch = jnp.where(good & (previous > 1.0), jnp.minimum(stretch, 1.0), stretch)
+    h_next = jnp.minimum(jnp.where(good & lands, jnp.maximum(wanted, h * stretch), h * stretch), control.longest)
+    h_next = jnp.where(good & lands & (wanted < h * stretch), h * stretch, h_next)
+    return Tried(
+        h=h, lands=lands, step=step, ratio=ratio, error=error, good=good, shrunk=(h < SMALLEST) & ~good,
+        t=jnp.where(good, jnp.where(lands, edge, t + h), t), h_next=h_next,
+    )  # fmt: skip
 
 
 @partial(jax.jit, static_argnames=("topology", "tableau", "capacity"))
@@ -67,35 +112,17 @@ def advance(
 
     def body(s: State) -> State:
         edge = edges[s.segment + 1]
-        left = edge - s.t
-        lands = s.h >= left * (1 - 1e-9)
-        h = jnp.where(lands, left, jnp.where(s.h > 0.5 * left, 0.5 * left, s.h))
-        line = segment(inputs, s.segment)
-        first = linearisation(topology, parts, line, s.t, s.y)
-        rate = stage_rate(topology, parts, line, s.t)
-        step = rosenbrock_step(tableau, s.y, h, parts.mass, first, rate, partial(factor, topology.levels))
-        scale = control.atol + control.rtol * jnp.maximum(jnp.abs(s.y), jnp.abs(step.y1))
-        ratio = jnp.abs(step.error) / scale
-        error = jnp.sqrt(jnp.sum(ratio * ratio) / max(n, 1))
-        error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), 1e10)
-        good = error <= 1.0
-        power = 1.0 / tableau.order
-        stretch = jnp.clip(SAFETY * error**-power, SHRINK, GROW)
-        # A step may not grow right after one that was refused.
-        stretch = jnp.where(good & (s.previous > 1.0), jnp.minimum(stretch, 1.0), stretch)
-        h_next = jnp.minimum(jnp.where(good & lands, jnp.maximum(s.h, h * stretch), h * stretch), control.longest)
-        h_next = jnp.where(good & lands & (s.h < h * stretch), h * stretch, h_next)
-        t = jnp.where(good, jnp.where(lands, edge, s.t + h), s.t)
-        row = jnp.concatenate([jnp.stack([s.t, h]), step.y1, *step.dense])
-        at_edge = good & lands
-        shrunk = (h < SMALLEST) & ~good
-        status = jnp.where(at_edge & (edge >= end), DONE, jnp.where(shrunk, SHRUNK, RUNNING))
+        tried = try_step(topology, tableau, parts, segment(inputs, s.segment), edge, control, s.t, s.h, s.y, s.previous)
+        step, good = tried.step, tried.good
+        row = jnp.concatenate([jnp.stack([s.t, tried.h]), step.y1, *step.dense])
+        at_edge = good & tried.lands
+        status = jnp.where(at_edge & (edge >= end), DONE, jnp.where(tried.shrunk, SHRUNK, RUNNING))
         count = s.count + good
         return State(
-            t=t, h=h_next, y=jnp.where(good, step.y1, s.y), segment=s.segment + (at_edge & (edge < end)), count=count,
-            rejected=s.rejected + ~good, status=jnp.where((status == RUNNING) & (count >= capacity), BUDGET, status),
-            ratio=ratio, previous=error,
-            rows=jax.lax.dynamic_update_slice(s.rows, row[None], (s.count, 0)),
+            t=tried.t, h=tried.h_next, y=jnp.where(good, step.y1, s.y), segment=s.segment + (at_edge & (edge < end)),
+            count=count, rejected=s.rejected + ~good,
+            status=jnp.where((status == RUNNING) & (count >= capacity), BUDGET, status), ratio=tried.ratio,
+            previous=tried.error, rows=jax.lax.dynamic_update_slice(s.rows, row[None], (s.count, 0)),
         )  # fmt: skip
 
     return jax.lax.while_loop(lambda s: s.status == RUNNING, body, state)

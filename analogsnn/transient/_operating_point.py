@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,11 @@ from ..circuit import (
     extended,
     input_values,
     is_traced,
+    lane_axes,
     linearised_current,
     stack,
     structure,
+    structure_without_gains,
 )
 from ..errors import ConvergenceError
 
@@ -33,19 +36,10 @@ STAGES = 400
 FIRST_STEP = 1e-12  # s, of a transient run
 
 
-@partial(jax.jit, static_argnames=("topology", "extended"))
-def solve_point(
-    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any, guess: Any
-) -> tuple[Any, Any, Any]:
-    """The state at which no current is left.
-
-    **Arguments**
-
-    - `base [input]`: values of the independent sources.
-    - `clamped [state]`: which states are held at `target` (V). `guess [state]`: where to start.
-
-    **Returns** the state, whether it was found, and the index of the state that moved most at the end.
-    """
+def _newton(
+    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any
+) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:
+    """Newton's method at one conductance to an anchor: from a state to the state, whether it settled, the last move."""
     parts = structure(topology, values)
     u = input_values(topology, base, values.formula, 0.0, values.celsius)
     c = currents(topology, values, parts, extended)
@@ -56,8 +50,6 @@ def solve_point(
         return jnp.all(jnp.abs(move) <= SETTLED)
 
     def newton(x: Any, conductance: Any, anchor: Any) -> tuple[Any, Any, Any]:
-        """Iterate at one conductance: the state, whether it settled, and the last move."""
-
         def body(carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
             x, _, count = carry
             total, by_x, _ = linearised_current(topology, c, x, u, still, 0.0)
@@ -75,6 +67,43 @@ def solve_point(
 
         x, move, _ = jax.lax.while_loop(moving, body, (x, jnp.full_like(x, 1.0), 0))
         return x, settled(move), move
+
+    return newton
+
+
+@partial(jax.jit, static_argnames=("topology", "extended"))
+def settled_points(
+    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any, guess: Any
+) -> tuple[Any, Any]:
+    """States of many circuits at which no current is left, by Newton's method alone from one guess near them all.
+
+    **Arguments**: leading axes of lanes on `values` (but its gains), `base` and `target`.
+
+    **Returns** the states `[lane, state]` and whether each was found.
+    """
+
+    def one(values: Values, base: Any, target: Any) -> tuple[Any, Any]:
+        start = jnp.where(clamped, target, guess)
+        x, near, _ = _newton(topology, extended, values, base, clamped, target)(start, 0.0, guess)
+        return x, near & jnp.all(jnp.isfinite(x))
+
+    return jax.vmap(one, in_axes=(lane_axes(), 0, 0))(values, base, target)
+
+
+@partial(jax.jit, static_argnames=("topology", "extended"))
+def solve_point(
+    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any, guess: Any
+) -> tuple[Any, Any, Any]:
+    """The state at which no current is left.
+
+    **Arguments**
+
+    - `base [input]`: values of the independent sources.
+    - `clamped [state]`: which states are held at `target` (V). `guess [state]`: where to start.
+
+    **Returns** the state, whether it was found, and the index of the state that moved most at the end.
+    """
+    newton = _newton(topology, extended, values, base, clamped, target)
 
     def stage(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         x, exponent, ratio, _, _, count = carry
@@ -140,8 +169,8 @@ def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Value
     clamped = np.zeros(len(topology.states), dtype=bool)
     if not held:
         return clamped, np.zeros(len(topology.states))
-    parts = structure(topology, values)
-    s = np.asarray(jax.lax.stop_gradient(parts.s) if is_traced(parts.s) else parts.s)
+    rows, shares = structure_without_gains(topology) if not topology.gains else structure(topology, values)[:2]
+    s = np.asarray(jax.lax.stop_gradient(rows) if is_traced(rows) else rows)
     u = input_values(topology, base, values.formula, 0.0, values.celsius)
     target: list[Any] = [0.0] * len(topology.states)
     for node, voltage in held.items():
@@ -152,7 +181,7 @@ def held_states(circuit: Circuit, held: dict[str, Any], base: Any, values: Value
         if len(moved_by) == 1:
             state = moved_by[0]
             clamped[state] = True
-            target[state] = (voltage - parts.p[row] @ u) / parts.s[row, state]
+            target[state] = (voltage - shares[row] @ u) / rows[row, state]
     return clamped, stack(target)
 
 

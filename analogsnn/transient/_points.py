@@ -21,6 +21,7 @@ from ..circuit import (
     input_values,
     is_traced,
     structure,
+    structure_without_gains,
     system,
     total_current,
 )
@@ -114,13 +115,14 @@ def node_waveforms(
     circuit: Circuit, keep: Kept, t: Any, x: Any, segment: Any, inputs: Inputs, **numbers: Any
 ) -> Waveforms:
     """Waveforms of the kept nodes alone, from the kept states `x [point, kept state]`."""
-    topology, values = circuit.topology, circuit.values()
+    topology = circuit.topology
     assert keep.nodes is not None
     rows = [topology.nodes.index(node) for node in keep.nodes]
-    parts = structure(topology, values)
-    voltages = x @ parts.s[rows][:, list(keep.states)].T
-    p = parts.p[rows]
+    s, p = structure(topology, circuit.values())[:2] if topology.gains else structure_without_gains(topology)
+    voltages = x @ s[rows][:, list(keep.states)].T
+    p = p[rows]
     if is_traced(p) or np.any(np.asarray(p)):
+        values = circuit.values()
         given = jax.tree.map(jnp.asarray, inputs)
 
         def one(k: Any, when: Any) -> Any:

@@ -18,6 +18,7 @@ from ..units import format_quantity
 from ..waveforms import Waveforms
 from ._blocks import chosen_blocks
 from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
+from ._lane_loop import Lanes
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import FIRST_STEP, dc_values, first_guess, held_states, operating_state
 from ._plan import Plan, Run, choose_points, kept_states
@@ -79,18 +80,9 @@ def transient(
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)
-    tran, stop = _analysis(circuit.netlist, t_stop)
-    if accuracy not in ACCURACY:
-        raise InputError(f"the accuracy is '{accuracy}'; choose {' or '.join(sorted(ACCURACY))}.")
-    tableau, tolerance = ACCURACY[accuracy]
-    tolerance = tolerance if rtol is None else rtol
-    if not 0 < tolerance < 1:
-        raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
     frozen = circuit.frozen()
-    plan = Plan(
-        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(frozen, tran, stop)),
-        None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
-    )  # fmt: skip
+    plan = make_plan(frozen, t_stop, accuracy=accuracy, rtol=rtol, save_at=save_at, save=save, max_steps=max_steps)
+    tran, stop = plan.tran, plan.stop
     if frozen.is_traced:
         return run_in_graph(circuit, frozen, plan, _said(chosen_blocks(circuit, blocks)))
     check_masses(frozen)
@@ -98,13 +90,34 @@ def transient(
     x0 = initial_state(frozen, tran, stop)
     rows, state = _march(frozen, plan, inputs, x0, timeout, progress)
     if not len(rows):
-        raise _unfinished(frozen, state, stop, None, 0)
+        raise unfinished(frozen, state, stop, None, 0)
     run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows))
     if int(state.status) != DONE:
-        raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
+        raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
     if not circuit.is_traced:
         return plain_waveforms(circuit, plan, run)
     return waveforms_with_derivatives(circuit, plan, run, _said(chosen_blocks(circuit, blocks)))
+
+
+def make_plan(
+    circuit: Circuit, t_stop: float | None, *, accuracy: str, rtol: float | None, save_at: Any,
+    save: Sequence[str] | None, max_steps: int,
+) -> Plan:  # fmt: skip
+    """The plan of a run with the arguments of `transient`.
+
+    **Raises** `InputError` for arguments that cannot be.
+    """
+    tran, stop = _analysis(circuit.netlist, t_stop)
+    if accuracy not in ACCURACY:
+        raise InputError(f"the accuracy is '{accuracy}'; choose {' or '.join(sorted(ACCURACY))}.")
+    tableau, tolerance = ACCURACY[accuracy]
+    tolerance = tolerance if rtol is None else rtol
+    if not 0 < tolerance < 1:
+        raise InputError(f"the relative tolerance is {tolerance:g}; it must lie between 0 and 1, such as 1e-4.")
+    return Plan(
+        tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, _longest_step(circuit, tran, stop)),
+        None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
+    )  # fmt: skip
 
 
 def _said(blocks: Blocks) -> Blocks:
@@ -213,7 +226,10 @@ def _march(
             return np.concatenate(pieces), state
 
 
-def _unfinished(circuit: Circuit, state: State, stop: float, waves: Waveforms | None, steps: int) -> ConvergenceError:
+def unfinished(
+    circuit: Circuit, state: State | Lanes, stop: float, waves: Waveforms | None, steps: int
+) -> ConvergenceError:
+    """What to say of a run, or of one lane of many, that stopped before its end."""
     names = circuit.topology.state_names
     node = names[int(np.argmax(np.nan_to_num(np.asarray(state.ratio), nan=np.inf)))]
     voltage = float(state.y[names.index(node)])

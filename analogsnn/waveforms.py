@@ -34,9 +34,10 @@ class Waveforms:
     - `variable`: `"time"`, the name of the swept source, or `"op"` for a single operating point.
     - `n_valid`: number of valid points, or None: all. **Points after them repeat the last valid one**, in time and in
       value, so that measures need not know: an interval of no length holds no crossing and no area.
-    - `shift`, `rates`: `[node, n]`, of differentiable runs only. Inside a spike the derivative of a voltage at a fixed
-      time is huge; `shift` is zero in value and its derivative is by how much the node's phase moves (s), `rates` is
-      dv/dt (V/s). `along` uses them; `time` and `voltages` are right as they are.
+    - `shift`, `pace`, `rates`, `current_rates`: of differentiable runs only, for `along` and `moving`. Inside a spike
+      the derivative of a voltage at a fixed time is huge; `shift [node, n]` is zero in value and its derivative is by
+      how much the node's phase moves (s); `pace [n]` is that of the fastest node of each point; `rates [node, n]` is
+      dv/dt (V/s) and `current_rates [branch, n]` di/dt (A/s). `time`, `voltages` and `currents` are right as they are.
     - `steps`, `rejected`: accepted and rejected steps of the solver, or None where it does not say.
 
     After `vmap` every array has a leading axis of lanes; the measures take one lane, `to_xarray` takes both.
@@ -53,7 +54,9 @@ class Waveforms:
     steps: Any = None
     rejected: Any = None
     shift: Any = None
+    pace: Any = None
     rates: Any = None
+    current_rates: Any = None
 
     def __post_init__(self) -> None:
         if "jax" in sys.modules:
@@ -83,6 +86,26 @@ class Waveforms:
             return self.time, values
         shift, rate = (array[..., _row(self.nodes, node, "node"), :] for array in (self.shift, self.rates))
         return self.time - shift, values - shift * rate
+
+    def moving(self, *nodes: str) -> Waveforms:
+        """The same waveforms by points that move with the phase of what is fastest at each; in value they are equal.
+
+        Integrals, extremes and arithmetic of several signals through spikes need it for exact derivatives: at a fixed
+        time a current in a spike has a derivative that is huge and cancels in its charge, but not in a sum over points.
+
+        - `nodes`: what is looked at. The points move with a single node's own phase, else with the fastest of all.
+        """
+        if self.shift is None:
+            return self
+        shift = self.pace
+        if len(nodes) == 1 and nodes[0].lower() in self.nodes:
+            shift = self.shift[..., _row(self.nodes, nodes[0], "node"), :]
+        return dataclasses.replace(
+            self, time=self.time - shift,
+            voltages=self.voltages - shift[..., None, :] * self.rates,
+            currents=self.currents - shift[..., None, :] * self.current_rates,
+            shift=None, pace=None, rates=None, current_rates=None,
+        )  # fmt: skip
 
     def current(self, branch: str) -> Any:
         """The current through the source `branch`, `[n]` in A.

@@ -1,6 +1,7 @@
 """Netlist → circuit: a differential equation for the node voltages, every parameter a leaf."""
 
 from ._circuit import Circuit as Circuit
+from ._functions import JAX_PARAMETER_FUNCTIONS as JAX_PARAMETER_FUNCTIONS
 from ._inputs import Inputs as Inputs
 from ._inputs import Segment as Segment
 from ._inputs import at_time as at_time

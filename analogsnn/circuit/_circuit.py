@@ -24,7 +24,8 @@ class Circuit(eqx.Module):
 
     `parameters` holds every independent number of the deck by its path, SI units, 64 bit: sizes, capacitors, source
     values, parameters of instances (`x1.w`), `param.NAME`, `temp` (°C). Numbers that follow from others by an
-    expression are computed from them; `replace` with the path of such a number cuts it loose.
+    expression are computed from them; `replace` with the path of such a number cuts it loose, `shifted` adds to it.
+    `offsets` holds what was added to those.
 
     ```python
     circuit = Circuit.from_netlist(read_netlist("spice/dpi_synapse.cir"))
@@ -36,6 +37,7 @@ class Circuit(eqx.Module):
     parameters: dict[str, Any]
     netlist: Netlist = eqx.field(static=True)
     topology: Topology = eqx.field(static=True)
+    offsets: dict[str, Any] = eqx.field(default_factory=dict)
 
     @classmethod
     def from_netlist(cls, netlist: Netlist) -> Circuit:
@@ -78,7 +80,19 @@ class Circuit(eqx.Module):
         """
         new = {self._known(path): value for path, value in values.items()}
         new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
-        return Circuit({**self.parameters, **new}, self.netlist, self.topology)
+        return Circuit({**self.parameters, **new}, self.netlist, self.topology, self.offsets)
+
+    def shifted(self, amounts: Mapping[str, Any]) -> Circuit:
+        """The circuit with amounts added to numbers, by path. One that follows from others goes on following them, so
+        that derivatives by a shared number and by all that depend on it can be had together.
+
+        **Raises** `InputError` as `replace` does.
+        """
+        new = {self._known(path): value for path, value in amounts.items()}
+        new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
+        free = {path: self.parameters[path] + value for path, value in new.items() if path in self.parameters}
+        bound = {path: self.offsets.get(path, 0.0) + value for path, value in new.items() if path not in free}
+        return Circuit({**self.parameters, **free}, self.netlist, self.topology, {**self.offsets, **bound})
 
     def paths(self) -> tuple[str, ...]:
         """Every parameter path, independent or not."""
@@ -86,7 +100,7 @@ class Circuit(eqx.Module):
 
     def numbers(self) -> Evaluator:
         """The evaluator of the deck's expressions at this circuit's parameters."""
-        return evaluator(self.parameters)
+        return evaluator(self.parameters, self.offsets)
 
     def values(self) -> Values:
         """The numbers of all elements."""
@@ -95,12 +109,15 @@ class Circuit(eqx.Module):
     @property
     def is_traced(self) -> bool:
         """Whether JAX is differentiating, batching or compiling with respect to a parameter."""
-        return any(is_traced(value) for value in self.parameters.values())
+        return any(is_traced(value) for value in (*self.parameters.values(), *self.offsets.values()))
 
     def frozen(self) -> Circuit:
         """The same circuit with constant parameters: numbers where JAX knows them."""
-        values = {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in self.parameters.items()}
-        return Circuit(values, self.netlist, self.topology)
+        values, offsets = (
+            {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}
+            for given in (self.parameters, self.offsets)
+        )
+        return Circuit(values, self.netlist, self.topology, offsets)
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -57,11 +57,13 @@ def stack(values: Sequence[Any]) -> Any:
     return np.array([float(v) for v in values], dtype=float)
 
 
-def evaluator(overrides: Mapping[str, Any]) -> Evaluator:
-    """An evaluator whose results are floats, or traced where an override is."""
-    if any(is_traced(v) for v in overrides.values()):
-        return Evaluator(JAX_PARAMETER_FUNCTIONS, overrides)
-    return Evaluator(PARAMETER_FUNCTIONS, {k: float(v) for k, v in overrides.items()})
+def evaluator(overrides: Mapping[str, Any], offsets: Mapping[str, Any] | None = None) -> Evaluator:
+    """An evaluator whose results are floats, or traced where an override or an offset is."""
+    offsets = offsets or {}
+    if any(is_traced(v) for v in (*overrides.values(), *offsets.values())):
+        return Evaluator(JAX_PARAMETER_FUNCTIONS, overrides, offsets)
+    overrides, offsets = ({k: float(v) for k, v in given.items()} for given in (overrides, offsets))
+    return Evaluator(PARAMETER_FUNCTIONS, overrides, offsets)
 
 
 def element_values(topology: Topology, numbers: Evaluator) -> Values:

@@ -13,7 +13,10 @@ from ._signal import crossing as crossing
 from ._signal import crossings as crossings
 from ._signal import integral as integral
 from ._signal import value_at as value_at
+from ._signal import window as window
+from ._spikes import interval as interval
 from ._spikes import intervals as intervals
 from ._spikes import rate as rate
+from ._spikes import spike_count as spike_count
 from ._spikes import spike_time as spike_time
 from ._spikes import spike_times as spike_times

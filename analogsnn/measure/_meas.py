@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..netlist import PARAMETER_FUNCTIONS, Current, Expression, Measure, Name, Voltage, evaluate, parse_expression
+from ..netlist import (
+    PARAMETER_FUNCTIONS,
+    Current,
+    Expression,
+    Measure,
+    Name,
+    Voltage,
+    evaluate,
+    parse_expression,
+    walk,
+)
 from ..netlist._expressions import ExpressionProblem
 from ..waveforms import Waveforms
 from ._signal import Direction, crossing, integral, namespace, value_at, window
@@ -36,10 +46,10 @@ def evaluate_measures(
 
     **Arguments**
 
-    - `params`: the deck's parameters, `netlist.params`.
+    - `params`: the deck's parameters, `netlist.params`; traced ones where their derivatives count.
     - `strict`: raise when a measure does not happen; else its value is None.
 
-    **Returns** name → value in SI units.
+    **Returns** name → value in SI units, differentiable where the waveforms are.
 
     **Raises** `InputError` with every measure that does not happen or cannot be read, each with its place.
     """
@@ -98,7 +108,8 @@ class _Event:
 
 class _Statement:
     def __init__(self, measure: Measure, waves: Waveforms, names: Mapping[str, Any]):
-        self.waves, self.names = waves, names
+        self.fixed, self.names = waves, names
+        self.waves = waves.moving()  # equal in value, by points whose derivatives stay small inside spikes
         text = re.sub(r"\s*=\s*", "=", measure.text.strip())
         self.words = _WORD.findall(text)
 
@@ -129,8 +140,9 @@ class _Statement:
         axis = self.waves.time
         if not slope:
             return value_at(axis, signal, place, self.words[1])
+        xp = namespace(axis)
         width = 1e-6 * (axis[-1] - axis[0])
-        low, high = max(float(place) - width, float(axis[0])), min(float(place) + width, float(axis[-1]))
+        low, high = xp.maximum(place - width, axis[0]), xp.minimum(place + width, axis[-1])
         return (value_at(axis, signal, high) - value_at(axis, signal, low)) / (high - low)
 
     def statistic(self, kind: str) -> Any:
@@ -185,8 +197,9 @@ class _Statement:
                 direction, count = key, options[key]
         k = -1 if count == "last" else round(float(self.number(count)))
         after = [self.number(options[key]) for key in ("td", "from") if key in options]
+        waves = self.fixed.moving(*(_nodes(event.signal) | _nodes(event.level)))
         return crossing(
-            self.waves.time, self.array(event.signal), self.resolve(event.level), k, direction=direction,
+            waves.time, self.array(event.signal, waves), self.resolve(event.level, waves), k, direction=direction,
             after=max(after) if after else None, before=self.number(options["to"]) if "to" in options else None,
             what=event.text or "the signal",
         )  # fmt: skip
@@ -206,24 +219,33 @@ class _Statement:
     def signal(self, text: str) -> Any:
         return self.array(self.parse(text))
 
-    def array(self, expression: Expression) -> Any:
-        return self.resolve(expression) + 0.0 * self.waves.time
+    def array(self, expression: Expression, waves: Waveforms | None = None) -> Any:
+        return self.resolve(expression, waves) + 0.0 * (waves or self.waves).time
 
     def number(self, text: str) -> Any:
         return self.resolve(self.parse(text))
 
-    def resolve(self, expression: Expression) -> Any:
-        return evaluate(expression, self.lookup, PARAMETER_FUNCTIONS)
+    def resolve(self, expression: Expression, waves: Waveforms | None = None) -> Any:
+        def lookup(leaf: Expression) -> Any:
+            match leaf:
+                case Voltage():
+                    return (waves or self.waves).voltage(leaf.plus, leaf.minus)
+                case Current():
+                    return (waves or self.waves).current(leaf.source)
+                case Name():
+                    value = self.names.get(leaf.name)
+                    if value is None:
+                        raise InputError(f"'{leaf.name}' is neither a parameter nor an earlier measure.")
+                    return value
+            raise TypeError(leaf)
 
-    def lookup(self, leaf: Expression) -> Any:
-        match leaf:
-            case Voltage():
-                return self.waves.voltage(leaf.plus, leaf.minus)
-            case Current():
-                return self.waves.current(leaf.source)
-            case Name():
-                value = self.names.get(leaf.name)
-                if value is None:
-                    raise InputError(f"'{leaf.name}' is neither a parameter nor an earlier measure.")
-                return value
-        raise TypeError(leaf)
+        functions = PARAMETER_FUNCTIONS
+        if self.fixed.shift is not None:
+            from ..circuit import JAX_PARAMETER_FUNCTIONS as functions  # a run with derivatives has loaded JAX
+        return evaluate(expression, lookup, functions)
+
+
+def _nodes(expression: Expression) -> set[str]:
+    """The nodes that an expression looks at."""
+    voltages = [leaf for leaf in walk(expression) if isinstance(leaf, Voltage)]
+    return {node for leaf in voltages for node in (leaf.plus, leaf.minus) if node != "0"}

@@ -1,15 +1,17 @@
-"""Edges, decays, means, charge and energy of signals `[n]` over time `[n]`."""
+"""Edges, decays, means, charge and energy of signals `[n]` over time `[n]`; all are differentiable.
+
+Through spikes, take time and values from `Waveforms.moving()` or `Waveforms.along(node)`: in value they are the usual
+ones. `charge` and `energy_per_spike` do so themselves.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError
 from ..waveforms import Waveforms
-from ._signal import crossing, integral, namespace, window
-from ._spikes import spike_time, spike_times
+from ._signal import concrete, crossing, integral, namespace, value_at, window
+from ._spikes import spike_count, spike_time
 
 
 def peak(values: Any) -> Any:
@@ -32,34 +34,39 @@ def rise_time(time: Any, values: Any, low: float = 0.1, high: float = 0.9) -> An
     **Raises** `InputError` for a signal that does not rise.
     """
     base, top = values[0], peak(values)
-    if not float(top) > float(base):
+    rise = concrete(top - base)
+    if rise is not None and not rise > 0:
         raise InputError("the signal never rises above its first value, so that it has no rise time.")
     first = crossing(time, values, base + low * (top - base))
-    return crossing(time, values, base + high * (top - base), after=float(first)) - first
+    return crossing(time, values, base + high * (top - base), after=first) - first
 
 
-def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2) -> float:
+def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2) -> Any:
     """Time constant (s) of the decay after the peak: least squares of ln(values) between `high` and `low` of the peak.
 
     **Raises** `InputError` for a peak that is not positive, or a signal that does not fall so far.
     """
-    time, values = np.asarray(time), np.asarray(values)
-    top = int(np.argmax(values))
-    level = float(values[top])
-    if level <= 0:
-        raise InputError(f"the peak is {level:g}; a decay time needs a positive one.")
-    after, tail = time[top:], values[top:]
-    if tail.size < 2 or tail.min() > low * level:
-        raise InputError(
-            f"after its peak of {level:.4g} the signal falls to {tail.min() / level:.0%} only; {low:.0%} is asked for: "
-            "lengthen the run."
-        )
-    start = float(crossing(after, tail, high * level, direction="fall", what="the decay"))
-    stop = float(crossing(after, tail, low * level, direction="fall", what="the decay"))
+    xp = namespace(values)
+    top = xp.argmax(values)
+    level, begin = values[top], time[top]
+    known = concrete(level)
+    if known is not None:
+        if known <= 0:
+            raise InputError(f"the peak is {known:g}; a decay time needs a positive one.")
+        least = float(xp.min(xp.where(time >= begin, values, level)))
+        if least > low * known or float(begin) >= float(time[-1]):
+            raise InputError(
+                f"after its peak of {known:.4g} the signal falls to {least / known:.0%} only; {low:.0%} is asked for: "
+                "lengthen the run."
+            )
+    start, stop = (
+        crossing(time, values, share * level, direction="fall", after=begin, what="the decay") for share in (high, low)
+    )
     # An even grid, because an adaptive solver's own points would weigh the steep part more.
-    grid = np.linspace(start, stop, 101)
-    slope = np.polyfit(grid, np.log(np.interp(grid, after, tail)), 1)[0]
-    return float(-1.0 / slope)
+    share = xp.asarray([i / 100 for i in range(101)], dtype=values.dtype)
+    logs = xp.log(value_at(time, values, start + share * (stop - start)))
+    weight = share - xp.mean(share)
+    return -(stop - start) * xp.sum(weight * weight) / xp.sum(weight * logs)
 
 
 def charge(waves: Waveforms, branch: str, start: float | None = None, stop: float | None = None) -> Any:
@@ -67,6 +74,7 @@ def charge(waves: Waveforms, branch: str, start: float | None = None, stop: floa
 
     **Raises** `InputError` for an unknown branch or an empty window.
     """
+    waves = waves.moving()
     return integral(*window(waves.time, waves.current(branch), start, stop, f"i({branch})"))
 
 
@@ -82,13 +90,18 @@ def energy_per_spike(
     """Energy (J) from the source `supply` at the node of the same name, per spike of `node`.
 
     Counted between spikes `first` and `last` (default: the last): whole intervals only, so that what a spike takes
-    before and after it is counted once.
+    before and after it is counted once. Under `jit` and `vmap`, where their number is unknown, name the `last`.
 
     **Raises** `InputError` with too few spikes, or without that node or source.
     """
-    last = max(len(spike_times(waves, node, threshold)), first + 1) if last is None else last
+    if last is None:
+        found = concrete(spike_count(waves, node, threshold))
+        if found is None:
+            raise InputError("the number of spikes is not known under jit or vmap; give last=….")
+        last = max(int(found), first + 1)
     if last <= first:
         raise InputError(f"energy between spikes {first} and {last}: the last must come after the first.")
-    start, stop = (float(spike_time(waves, node, k, threshold)) for k in (first, last))
+    start, stop = (spike_time(waves, node, k, threshold) for k in (first, last))
+    waves = waves.moving()
     power = -waves.voltage(supply) * waves.current(supply)
     return integral(*window(waves.time, power, start, stop, f"the power of {supply}")) / (last - first)

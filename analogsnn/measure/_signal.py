@@ -40,20 +40,33 @@ def _brackets(values: Any, level: Any, direction: Direction) -> tuple[Any, Any]:
     return distance, hit
 
 
-def crossings(time: Any, values: Any, level: Any = 0.0, direction: Direction = "rise") -> np.ndarray:
-    """All places where `values` passes `level`, by linear interpolation.
+def crossings(time: Any, values: Any, level: Any = 0.0, direction: Direction = "rise") -> Any:
+    """All places where `values` passes `level`, by linear interpolation; differentiable.
 
     **Arguments**
 
     - `time`: `[n]`, ascending or descending. `values`: `[n]`. `level`: a number or `[n]`.
     - `direction`: `"rise"`, `"fall"` or `"cross"`.
 
-    **Returns** NumPy array `[k]` in the unit of `time`.
+    **Returns** `[k]`, an array of the same library.
+
+    **Raises** `InputError` under `jit` and `vmap`, where their number is unknown.
     """
-    time, values = np.asarray(time), np.asarray(values)
-    distance, hit = _brackets(values, np.asarray(level), direction)
-    i = np.flatnonzero(hit)
-    return time[i] - distance[i] * (time[i + 1] - time[i]) / (distance[i + 1] - distance[i])
+    distance, hit = _brackets(values, level, direction)
+    xp = namespace(values)
+    found = concrete(xp.sum(xp.astype(hit, xp.int32)))
+    if found is None:
+        raise InputError("the number of crossings is not known under jit or vmap; ask for one by its number.")
+    return _place(time, distance, hit, xp.arange(1, int(found) + 1))
+
+
+def _place(time: Any, distance: Any, hit: Any, k: Any) -> Any:
+    """Where the `k`-th of the intervals in `hit` crosses; `k` counts from 1, and too large a one is nonsense."""
+    xp = namespace(distance)
+    count = xp.cumulative_sum(xp.astype(hit, xp.int32))
+    i = xp.minimum(xp.searchsorted(count, xp.asarray(k, dtype=count.dtype)), hit.shape[0] - 1)
+    rise = distance[i + 1] - distance[i]
+    return time[i] - distance[i] * (time[i + 1] - time[i]) / xp.where(rise == 0, 1.0, rise)
 
 
 def crossing(
@@ -63,8 +76,8 @@ def crossing(
     k: int = 1,
     *,
     direction: Direction = "rise",
-    after: float | None = None,
-    before: float | None = None,
+    after: Any = None,
+    before: Any = None,
     what: str = "the signal",
 ) -> Any:
     """The `k`-th place where `values` passes `level`; differentiable.
@@ -78,27 +91,24 @@ def crossing(
 
     **Returns** a scalar of the arrays' library.
 
-    **Raises** `InputError` when there are fewer; under a JAX transformation, where the number is unknown, the result is
+    **Raises** `InputError` when there are fewer; under `jit` and `vmap`, where the number is unknown, the result is
     NaN instead.
     """
     if k == 0 or k < -1:
         raise InputError(f"crossing {k} of {what} is asked for; they count from 1, and -1 is the last.")
     xp = namespace(values)
     distance, hit = _brackets(values, level, direction)
-    step = xp.where(hit, distance[1:] - distance[:-1], 1.0)
-    places = time[:-1] - distance[:-1] * (time[1:] - time[:-1]) / step
-    if after is not None:
-        hit = hit & (places >= after)
-    if before is not None:
-        hit = hit & (places <= before)
-    count = xp.cumulative_sum(xp.astype(hit, xp.int32))
-    total = count[-1]
-    wanted = hit & (count == (total if k == -1 else k))
+    if after is not None or before is not None:
+        step = xp.where(hit, distance[1:] - distance[:-1], 1.0)
+        places = time[:-1] - distance[:-1] * (time[1:] - time[:-1]) / step
+        hit = hit if after is None else hit & (places >= after)
+        hit = hit if before is None else hit & (places <= before)
+    total = xp.sum(xp.astype(hit, xp.int32))
     found = concrete(total)
     if found is not None and found < max(k, 1):
         raise InputError(_too_few(what, values, level, direction, int(found), k))
-    place = xp.sum(xp.where(wanted, places, 0.0))
-    return place if found is not None else xp.where(xp.any(wanted), place, xp.nan)
+    place = _place(time, distance, hit, xp.maximum(total, 1) if k == -1 else k)
+    return place if found is not None else xp.where(total >= max(k, 1), place, xp.nan)
 
 
 def _too_few(what: str, values: Any, level: Any, direction: Direction, found: int, k: int) -> str:
@@ -109,7 +119,6 @@ def _too_few(what: str, values: Any, level: Any, direction: Direction, found: in
 
     verb, height = _VERBS[direction], text(level) if np.ndim(level) == 0 else "its level"
     if found == 0:
-        values = np.asarray(values)
         return f"{what} never {verb} {height}; it spans {text(values.min())} to {text(values.max())}."
     times = {1: "once", 2: "twice"}.get(found, f"{found} times")
     return f"{what} {verb} {height} {times} only; number {k} is asked for."
@@ -136,19 +145,28 @@ def value_at(time: Any, values: Any, at: Any, what: str = "the signal") -> Any:
 
 
 def window(time: Any, values: Any, start: Any = None, stop: Any = None, what: str = "the signal") -> tuple[Any, Any]:
-    """The part between `start` and `stop`, its ends interpolated; not under `jit`, for its length is the data's."""
+    """The part between `start` and `stop`, its ends interpolated; differentiable in the signal and in its ends.
+
+    **Returns** times and values `[n]`: points outside have moved to the nearest end, where they hold no time.
+
+    **Raises** `InputError` for an empty window, or one outside the axis.
+    """
     if start is None and stop is None:
         return time, values
+    xp = namespace(values)
+    if (concrete(time[0]) or 0.0) > (concrete(time[-1]) or 0.0):
+        time, values = xp.flip(time), xp.flip(values)
     start = time[0] if start is None else start
     stop = time[-1] if stop is None else stop
-    if not float(start) < float(stop):
-        raise InputError(f"the window from {float(start):g} to {float(stop):g} of {what} is empty.")
+    low, high = concrete(start), concrete(stop)
+    if low is not None and high is not None and not low < high:
+        raise InputError(f"the window from {low:g} to {high:g} of {what} is empty.")
     first, last = value_at(time, values, start, what), value_at(time, values, stop, what)
-    xp = namespace(values)
-    inside = np.flatnonzero((np.asarray(time) > float(start)) & (np.asarray(time) < float(stop)))
-    ends = xp.asarray([start], dtype=time.dtype), xp.asarray([stop], dtype=time.dtype)
-    one = xp.reshape(xp.asarray(first), (1,)), xp.reshape(xp.asarray(last), (1,))
-    return xp.concat([ends[0], time[inside], ends[1]]), xp.concat([one[0], values[inside], one[1]])
+    early, late = time <= start, time >= stop
+    return (
+        xp.where(early, start, xp.where(late, stop, time)),
+        xp.where(early, first, xp.where(late, last, values)),
+    )
 
 
 def integral(time: Any, values: Any) -> Any:

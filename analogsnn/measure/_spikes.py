@@ -1,15 +1,18 @@
-"""Spikes: rising crossings of a threshold."""
+"""Spikes: rising crossings of a threshold. All of them are differentiable where the waveforms are."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._signal import crossing, crossings
+from ._signal import concrete, crossing, crossings, namespace
+
+# V. Where a node passes its threshold by no more than this, or came from no further below, the time of the crossing
+# goes with the square root of what is left: 20 µV, by which straight lines between points may be off, are then a per
+# cent of its derivative.
+GRAZE = 1e-3
 
 
 def _threshold(waves: Waveforms, threshold: float | None) -> float:
@@ -21,41 +24,81 @@ def _threshold(waves: Waveforms, threshold: float | None) -> float:
 
 
 def _few(waves: Waveforms, node: str, threshold: float, found: int, wanted: str) -> InputError:
-    values = np.asarray(waves.voltage(node))
-    reach = f"it spans {format_quantity(values.min(), 'V')} to {format_quantity(values.max(), 'V')}"
+    values = waves.voltage(node)
+    low, high = (format_quantity(float(value), "V") for value in (values.min(), values.max()))
     many = {0: "no spike", 1: "one spike"}.get(found, f"{found} spikes")
     return InputError(
-        f"v({node}) has {many} at the threshold {format_quantity(threshold, 'V')} ({reach}), but {wanted}; "
-        "lengthen the run, or give the threshold."
+        f"v({node}) has {many} at the threshold {format_quantity(threshold, 'V')} (it spans {low} to {high}), but "
+        f"{wanted}; lengthen the run, or give the threshold."
     )
 
 
-def spike_times(waves: Waveforms, node: str, threshold: float | None = None) -> np.ndarray:
+def spike_times(waves: Waveforms, node: str, threshold: float | None = None) -> Any:
     """Times (s) at which `node` rises through `threshold` (V; default half the supply), by linear interpolation.
 
     **Returns** `[k]`, empty without spikes.
 
-    **Raises** `InputError` for an unknown node, or where there is no supply to take half of.
+    **Raises** `InputError` for an unknown node, where there is no supply to take half of, and under `jit` and `vmap`,
+    where the number of spikes is unknown.
     """
-    return crossings(waves.time, waves.voltage(node), _threshold(waves, threshold), "rise")
+    return crossings(*waves.along(node), _threshold(waves, threshold), "rise")
 
 
 def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = None) -> Any:
-    """The `k`-th spike (s), k from 1; differentiable where the waveforms are.
+    """The `k`-th spike (s), k from 1; -1 is the last.
 
-    **Raises** `InputError` when there are fewer, with how many there are and what the node spans.
+    **Raises** `InputError` when there are fewer, with how many there are and what the node spans; and in a run with
+    derivatives for a spike that only grazes the threshold, where the derivative is infinite.
     """
     level = _threshold(waves, threshold)
-    if k < 1:
+    if k < 1 and k != -1:
         raise InputError(f"spike {k} of v({node}) is asked for; spikes count from 1.")
     try:
-        return crossing(*waves.along(node), level, k, what=f"v({node})")
+        time = crossing(*waves.along(node), level, k, what=f"v({node})")
     except InputError:
         found = len(spike_times(waves, node, level))
-        raise _few(waves, node, level, found, f"spike {k} is asked for") from None
+        raise _few(waves, node, level, found, f"spike {max(k, 1)} is asked for") from None
+    if waves.shift is not None:
+        _refuse_grazing(waves, node, k, level)
+    return time
 
 
-def intervals(waves: Waveforms, node: str, threshold: float | None = None) -> np.ndarray:
+def _refuse_grazing(waves: Waveforms, node: str, k: int, level: float) -> None:
+    distance = waves.voltage(node) - level
+    xp = namespace(distance)
+    above = distance >= 0
+    count = xp.cumulative_sum(xp.astype(~above[:-1] & above[1:], xp.int32))
+    count = xp.concat([xp.zeros(1, dtype=count.dtype), count])
+    k = k if k > 0 else count[-1]
+    over = concrete(xp.max(xp.where((count == k) & above, distance, 0.0)))
+    under = concrete(xp.max(xp.where((count == k - 1) & ~above, -distance, 0.0)))
+    for amount, how in ((over, "rises above it by {} only"), (under, "comes from {} below it only")):
+        if amount is not None and amount < GRAZE:
+            raise InputError(
+                f"spike {int(k)} of v({node}) grazes the threshold {format_quantity(level, 'V')}: it "
+                f"{how.format(format_quantity(amount, 'V'))}, so that the derivative of its time is infinite or "
+                "nearly so; give another threshold."
+            )
+
+
+def spike_count(waves: Waveforms, node: str, threshold: float | None = None) -> Any:
+    """How many spikes there are; a number without a derivative, traced under `jit` and `vmap`."""
+    above = waves.voltage(node) >= _threshold(waves, threshold)
+    xp = namespace(above)
+    return xp.sum(xp.astype(~above[:-1] & above[1:], xp.int32))
+
+
+def interval(waves: Waveforms, node: str, k: int, threshold: float | None = None) -> Any:
+    """The `k`-th inter-spike interval (s), k from 1: from spike k to spike k + 1.
+
+    **Raises** `InputError` when there are fewer.
+    """
+    if k < 1:
+        raise InputError(f"interval {k} of v({node}) is asked for; intervals count from 1.")
+    return spike_time(waves, node, k + 1, threshold) - spike_time(waves, node, k, threshold)
+
+
+def intervals(waves: Waveforms, node: str, threshold: float | None = None) -> Any:
     """Inter-spike intervals (s), `[k - 1]`.
 
     **Raises** `InputError` with fewer than two spikes.
@@ -64,18 +107,22 @@ def intervals(waves: Waveforms, node: str, threshold: float | None = None) -> np
     times = spike_times(waves, node, level)
     if len(times) < 2:
         raise _few(waves, node, level, len(times), "an interval needs two")
-    return np.diff(times)
+    return times[1:] - times[:-1]
 
 
-def rate(waves: Waveforms, node: str, threshold: float | None = None, *, first: int = 1) -> float:
+def rate(waves: Waveforms, node: str, threshold: float | None = None, *, first: int = 1) -> Any:
     """Mean rate (Hz) from spike `first` (from 1) to the last one: intervals over the time they take.
 
     Counting spikes over the length of the run would depend on where the run ends.
 
-    **Raises** `InputError` with fewer than two spikes from `first` on.
+    **Raises** `InputError` with fewer than two spikes from `first` on; under `jit` and `vmap` the result is NaN then.
     """
     level = _threshold(waves, threshold)
-    times = spike_times(waves, node, level)
-    if len(times) < first + 1:
-        raise _few(waves, node, level, len(times), f"a rate from spike {first} on needs {first + 1}")
-    return (len(times) - first) / float(times[-1] - times[first - 1])
+    total = spike_count(waves, node, level)
+    found = concrete(total)
+    if found is not None and found < first + 1:
+        raise _few(waves, node, level, int(found), f"a rate from spike {first} on needs {first + 1}")
+    last, start = (spike_time(waves, node, k, level) for k in (-1, first))
+    xp = namespace(last)
+    rate = (total - first) / (last - start)
+    return rate if found is not None else xp.where(total > first, rate, xp.nan)

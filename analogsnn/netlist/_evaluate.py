@@ -40,15 +40,18 @@ class Evaluator:
       arrays makes every value differentiable with respect to them.
     - `overrides`: parameter path → value: `param.iw`, `x1.w` (a parameter of an instance), `x1.csyn.c` (a value of an
       element, whatever its expression says), and `temp` [°C] for the name `temper`.
+    - `offsets`: parameter path → what is added to the value there, whether an expression or an override gave it.
     """
 
     def __init__(
         self,
         functions: Mapping[str, Callable[..., Any]] = PARAMETER_FUNCTIONS,
         overrides: Mapping[str, Any] | None = None,
+        offsets: Mapping[str, Any] | None = None,
     ):
         self.functions = functions
         self.overrides = dict(overrides or {})
+        self.offsets = dict(offsets or {})
         self._values: dict[int, Any] = {}
         self._kept: list[Binding] = []  # so that an id stays the id of the same binding
 
@@ -59,9 +62,8 @@ class Evaluator:
     def parameter(self, element: Element, name: str) -> Any:
         """One parameter of an element; an override of its own path goes before its expression."""
         path = f"{element.name}.{name}"
-        if path in self.overrides:
-            return self.overrides[path]
-        return self.value(element.parameters[name])
+        value = self.overrides[path] if path in self.overrides else self.value(element.parameters[name])
+        return value + self.offsets[path] if path in self.offsets else value
 
     def value(self, parameter: Parameter) -> Any:
         """The value of a parameter under the overrides."""
@@ -110,7 +112,8 @@ class Evaluator:
         return values[id(wanted)]
 
     def _keep(self, binding: Binding, value: Any) -> None:
-        self._values[id(binding)] = value
+        offset = self.offsets.get(binding.path)
+        self._values[id(binding)] = value if offset is None else value + offset
         self._kept.append(binding)
 
     def _needed(self, binding: Binding) -> Binding | None:

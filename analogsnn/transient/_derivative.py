@@ -64,8 +64,9 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: B
     moving = interpolate(taken.start[k], taken.end[k], tuple(vector[k] for vector in taken.dense), theta)
     slope = interpolated_slope(begin[k], end[k], tuple(v[k] for v in dense), theta) / run.rows[k, 1][:, None]
     slope = jax.lax.stop_gradient(slope)
-    waves = _finish(circuit, plan, run, inputs, moving + taken.shift[k] * slope)
-    return _with_phases(circuit, plan, waves, taken.shift[k], slope)
+    shift = taken.shift[k]
+    waves = _finish(circuit, plan, run, inputs, moving + shift * slope)
+    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(moving), shift, slope)
 
 
 def _segments(run: Run) -> Any:
@@ -86,25 +87,36 @@ def _start(circuit: Circuit, plan: Plan, run: Run) -> Any:
     return with_derivative(circuit, jnp.asarray(run.x0), base, held)
 
 
-def _with_phases(circuit: Circuit, plan: Plan, waves: Waveforms, shift: Any, slope: Any) -> Waveforms:
-    """Waveforms with the phase of every node that follows one state and no source."""
-    topology = circuit.topology
-    if topology.gains:
-        return waves
-    s, p = structure_without_gains(topology)
+def _with_phases(
+    circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any
+) -> Waveforms:
+    """Waveforms with their rates and with the phases that points may move along: those of the states, `[point, state]`.
+
+    A node that follows one state has its phase; any other has that of the fastest state.
+    """
+    topology, frozen = circuit.topology, circuit.frozen()
+    t = jnp.asarray(run.points.t)
+
+    def signals(t: Any, x: Any) -> tuple[Any, Any]:
+        seen = _finish(frozen, plan, run._replace(points=run.points._replace(t=t)), run.inputs, x)
+        return seen.voltages, jnp.asarray(seen.currents)
+
+    rates, current_rates = jax.jvp(signals, (t, x), (jnp.ones_like(t), slope))[1]
+    pace = jnp.zeros_like(t)
+    if plan.kept:
+        fastest = jnp.argmax(jnp.abs(slope), axis=1)
+        pace = jnp.take_along_axis(shift, fastest[:, None], axis=1)[:, 0]
     place = {state: column for column, state in enumerate(plan.kept)}
-    none = jnp.zeros(len(waves.time))
-    shifts, rates = [], []
+    s = None if topology.gains else structure_without_gains(topology)[0]
+    shifts = []
     for node in waves.nodes:
         row = topology.nodes.index(node) if node in topology.nodes else None
-        if row is None or np.count_nonzero(s[row]) != 1 or p[row].any():
-            shifts.append(none)
-            rates.append(none)
-            continue
-        state = int(np.flatnonzero(s[row])[0])
-        shifts.append(shift[:, place[state]])
-        rates.append(s[row, state] * slope[:, place[state]])
-    return dataclasses.replace(waves, shift=jnp.stack(shifts), rates=jnp.stack(rates))
+        states = [] if row is None or s is None else np.flatnonzero(s[row])
+        shifts.append(shift[:, place[int(states[0])]] if len(states) == 1 else pace)
+    return dataclasses.replace(
+        waves, shift=jnp.stack(shifts) if shifts else jnp.zeros((0, len(t))), pace=pace, rates=rates,
+        current_rates=current_rates,
+    )  # fmt: skip
 
 
 def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) -> Waveforms:

@@ -85,8 +85,8 @@ def waveforms(
     if moving:
         assert isinstance(inputs, Inputs)
         inputs = Inputs(*(jax.tree.map(jnp.asarray, field) for field in inputs))
-    library = jnp if is_traced(x) or circuit.is_traced else np
-    length = count if is_traced(t) else PIECE
+    library = jnp if is_traced(x) or is_traced(t) or circuit.is_traced else np
+    length = PIECE if _is_known(t) else count
     for begin in range(0, count, length):
         index = np.minimum(np.arange(begin, begin + length), count - 1)
         given = inputs if moving else library.asarray(inputs)[index]
@@ -133,6 +133,15 @@ def node_waveforms(
         time=t, voltages=voltages.T, nodes=keep.nodes, currents=np.zeros((0, len(t))), branches=(),
         supply=circuit.netlist.supply, **numbers,
     )  # fmt: skip
+
+
+def _is_known(t: Any) -> bool:
+    """Whether a program runs as it is written, and not under jit or vmap."""
+    try:
+        float(t[0])
+    except TypeError:  # JAX's ConcretizationTypeError is one
+        return False
+    return True
 
 
 def _rows(library: Any, rows: dict[str, Any], count: int) -> Any:

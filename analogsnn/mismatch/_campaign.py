@@ -49,7 +49,7 @@ def monte_carlo(
 ) -> Campaign:
     """Measure many samples of a circuit, each with its own mismatch.
 
-    Sample i has the same transistors in every campaign with the same `key`, on either engine, and whatever else is drawn.
+    Sample i has the same transistors in every campaign with the same `key`, on either engine, whatever else is drawn.
 
     **Arguments**
 
@@ -58,8 +58,8 @@ def monte_carlo(
     - `key`: a seed or JAX key. `law`: by default that of the deck's card.
     - `engine`: `"jax"` or `"ngspice"`.
     - `folder`: where finished chunks are kept; a campaign that was stopped goes on there. By default nowhere.
-    - `workers`: processes, or `"dask://HOST:PORT"` for ngspice. With `jax.distributed` every process calls this with the
-      same folder, does its share, and has the whole result.
+    - `workers`: threads of our engine, each with its own lanes; processes for ngspice, or `"dask://HOST:PORT"`. With
+      `jax.distributed` every process calls this with the same folder, does its share, and has the whole result.
     - `accuracy`, `rtol`, `t_stop`: of each run, as `transient` takes them. `timeout`: of an ngspice run, s.
     - `width`: samples a chunk.
     - `progress`: called with the number of samples done, beginning with those found in the folder.
@@ -87,7 +87,7 @@ def monte_carlo(
     law = AreaLaw.from_card(netlist) if law is None else law
     devices = transistors(netlist, law)
     typed = as_key(key)
-    job = Job(netlist, measures, accuracy, rtol, t_stop, timeout)
+    job = Job(netlist, measures, accuracy, rtol, t_stop, timeout, width)
     known = parameter_values(netlist)
 
     def make(number: int) -> Chunk:
@@ -189,8 +189,11 @@ def _run(
         progress(done)
     for number in missing:
         store.forget(number)
+    began = time.perf_counter()
     for result in RUNNERS[engine](job, make, missing, workers):
-        store.write(result.chunk.number, result.chunk.start, result.values, result.failures, result.seconds)
+        now = time.perf_counter()
+        store.write(result.chunk.number, result.chunk.start, result.values, result.failures, now - began)
+        began = now
         done += result.chunk.size
         if progress is not None:
             progress(done)

@@ -47,9 +47,9 @@ def key_record(key: Any) -> list[Any]:
 def standard_normals(key: Any, samples: Sequence[int], names: Sequence[str]) -> np.ndarray:
     """Standard normal numbers `[sample, name]`, float64.
 
-    Sample i has the key `fold_in(key, i)`; the 64-bit BLAKE2 hash of a name is folded into that, so that a number depends
-    neither on which others are drawn nor on their order. Its 53 random bits are equal on every machine; they become a
-    normal number by the inverse of the distribution on the host, in the same steps for one number as for many.
+    Sample i has the key `fold_in(key, i)`; the 64-bit BLAKE2 hash of a name is folded into that, so that a number
+    depends neither on which others are drawn nor on their order. Its 53 random bits are equal on every machine; they
+    become a normal number by the inverse of the distribution on the host, in the same steps for one as for many.
     """
     from scipy.special import ndtri
 
@@ -57,13 +57,30 @@ def standard_normals(key: Any, samples: Sequence[int], names: Sequence[str]) -> 
         return np.zeros((len(samples), len(names)))
     hashes = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
     words = np.array([[int.from_bytes(h[:4], "little"), int.from_bytes(h[4:], "little")] for h in hashes], np.uint32)
-    bits = np.asarray(_bits()(as_key(key), np.asarray(samples, np.uint32), words)).astype(np.uint64)
+    bits = _bits(as_key(key), np.asarray(samples, np.uint32), words).astype(np.uint64)
     uniform = (((bits[..., 0] << np.uint64(32)) | bits[..., 1]) >> np.uint64(11)).astype(float)
     return ndtri((uniform + 0.5) * 2.0**-53)
 
 
+# Numbers are drawn in tiles of this many samples and names, so that one program does for all.
+_TILE = (128, 32)
+
+
+def _bits(key: Any, samples: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """Random words, uint32 [sample, name, 2]."""
+    result = np.empty((len(samples), len(words), 2), np.uint32)
+    rows, columns = _TILE
+    for i in range(0, len(samples), rows):
+        some = np.resize(samples[i : i + rows], rows)
+        for j in range(0, len(words), columns):
+            tile = result[i : i + rows, j : j + columns]
+            names = np.resize(words[j : j + columns], (columns, 2))
+            tile[...] = np.asarray(_tile()(key, some, names))[: tile.shape[0], : tile.shape[1]]
+    return result
+
+
 @functools.cache
-def _bits() -> Any:
+def _tile() -> Any:
     import jax
 
     def one(key: Any, sample: Any, words: Any) -> Any:
@@ -145,7 +162,8 @@ def shifts_of(devices: Sequence[Transistor], key: Any, samples: Sequence[int], l
         raise InputError("every mismatch constant is zero, so all samples would be the same; give avt or another.")
     normals = standard_normals(key, samples, list(names))
     # Term by term, and not as a matrix product, whose rounding would depend on how many samples there are.
-    return {path: sum(normals[:, names[name]] * weight for name, weight in terms) for path, terms in sums.items()}
+    zero = np.zeros(len(samples))
+    return {path: sum((normals[:, names[n]] * weight for n, weight in terms), zero) for path, terms in sums.items()}
 
 
 def shifted(values: Mapping[str, Any], shifts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, SimulationError
+from ..errors import AnalogSNNError, InputError, SimulationError
 from ..netlist import Dc, Netlist, Tran
 from ..waveforms import Waveforms
 from ._measures import Failure, Measures
@@ -21,6 +20,7 @@ class Job:
 
     - `netlist`: the deck with its nominal values. `measures`: what is measured.
     - `accuracy`, `rtol`, `t_stop`: as `transient` takes them. `timeout`: of an ngspice run, s.
+    - `width`: samples a chunk, which is also how many lanes our engine runs side by side.
     """
 
     netlist: Netlist
@@ -29,6 +29,7 @@ class Job:
     rtol: float | None
     t_stop: float | None
     timeout: float
+    width: int
 
 
 class Chunk(NamedTuple):
@@ -45,12 +46,11 @@ class Chunk(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A finished chunk: values `[sample, measure]`, failures, and the seconds of one worker that it took."""
+    """A finished chunk: values `[sample, measure]`, and the failures."""
 
     chunk: Chunk
     values: np.ndarray
     failures: list[Failure]
-    seconds: float
 
 
 Make = Callable[[int], Chunk]
@@ -65,29 +65,45 @@ def nominal_waves(job: Job, engine: str) -> Waveforms:
 
 
 def run_jax(job: Job, make: Make, chunks: Sequence[int], workers: str | int) -> Iterator[Done]:
-    """Chunks in our own engine, one after the other, the lanes of each side by side."""
+    """Chunks in our own engine, all lanes of a chunk side by side, on so many processors (or devices)."""
     if not isinstance(workers, int):
         raise InputError(f"the engine jax takes a number of workers, not '{workers}'; Dask is for ngspice.")
-    for number in chunks:
-        chunk = make(number)
-        began = time.perf_counter()
-        values = np.full((chunk.size, len(job.measures.names)), np.nan)
-        failures: list[list[Failure]] = [[] for _ in range(chunk.size)]
-        for lane, waves in _jax_lanes(job, chunk, workers):
-            values[lane], failures[lane] = _measured(job, waves, chunk.start + lane)
-        yield Done(chunk, values, [f for some in failures for f in some], time.perf_counter() - began)
+    made = [make(number) for number in chunks]
+    where = [(chunk, row) for chunk in made for row in range(chunk.size)]
+    values = {chunk.number: np.full((chunk.size, len(job.measures.names)), np.nan) for chunk in made}
+    failures: dict[int, list[list[Failure]]] = {chunk.number: [[] for _ in range(chunk.size)] for chunk in made}
+    left = {chunk.number: chunk.size for chunk in made}
+    for lane, waves in _jax_lanes(job, made, workers):
+        chunk, row = where[lane]
+        values[chunk.number][row], failures[chunk.number][row] = _measured(job, waves, chunk.start + row)
+        left[chunk.number] -= 1
+        if not left[chunk.number]:
+            yield Done(chunk, values.pop(chunk.number), [f for some in failures.pop(chunk.number) for f in some])
 
 
-def _measured(job: Job, waves: Waveforms | SimulationError, sample: int) -> tuple[list[float], list[Failure]]:
-    if isinstance(waves, SimulationError):
+def _measured(job: Job, waves: Waveforms | AnalogSNNError, sample: int) -> tuple[list[float], list[Failure]]:
+    if isinstance(waves, AnalogSNNError):
         return job.measures.failed(waves, sample)
     return job.measures.evaluate(job.netlist, waves, sample)
 
 
-def _jax_lanes(job: Job, chunk: Chunk, workers: int) -> Iterator[tuple[int, Waveforms | SimulationError]]:
-    for lane in range(chunk.size):
+def _jax_lanes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, Waveforms | AnalogSNNError]]:
+    from ..circuit import Circuit
+    from ..transient import transient_lanes
+
+    if not chunks:
+        return
+    given = {path: np.concatenate([chunk.values[path] for chunk in chunks]) for path in chunks[0].values}
+    if job.t_stop is not None or isinstance(job.netlist.analyses[0], Tran):
+        circuit = Circuit.from_netlist(job.netlist)
+        yield from transient_lanes(
+            circuit, given, job.t_stop, accuracy=job.accuracy or "reference", rtol=job.rtol, workers=workers,
+            chunk=-(-job.width // 8) * 8,
+        )  # fmt: skip
+        return
+    for lane in range(sum(chunk.size for chunk in chunks)):
         try:
-            yield lane, _jax_waves(job, {path: float(values[lane]) for path, values in chunk.values.items()})
+            yield lane, _jax_waves(job, {path: float(values[lane]) for path, values in given.items()})
         except SimulationError as error:
             yield lane, error
 
@@ -142,8 +158,8 @@ def run_ngspice(job: Job, make: Make, chunks: Sequence[int], workers: str | int)
         ):
             raise
         raise SimulationError(
-            f"a worker process died ({type(error).__name__}: killed, or out of memory). Finished chunks are safe; start "
-            "again to go on, with fewer workers if memory was short."
+            f"a worker process died ({type(error).__name__}: killed, or out of memory). Finished chunks are safe; "
+            "start again to go on, with fewer workers if memory was short."
         ) from error
 
 
@@ -198,7 +214,6 @@ def ngspice_chunk(job: Job, chunk: Chunk) -> Done:
     """One chunk in ngspice; what a worker does."""
     from ..errors import NgspiceError
 
-    began = time.perf_counter()
     values = np.full((chunk.size, len(job.measures.names)), np.nan)
     failures: list[Failure] = []
     for lane in range(chunk.size):
@@ -210,7 +225,7 @@ def ngspice_chunk(job: Job, chunk: Chunk) -> Done:
             waves = error
         values[lane], some = _measured(job, waves, chunk.start + lane)
         failures += some
-    return Done(chunk, values, failures, time.perf_counter() - began)
+    return Done(chunk, values, failures)
 
 
 def _ngspice_waves(job: Job, netlist: Netlist) -> Waveforms:

@@ -20,8 +20,8 @@ DEFAULT_AVT = 3.5e-9  # V m: 3.5 mV µm, the lower end of what is usual at 180 n
 
 @dataclass(frozen=True)
 class Transistor:
-    """What mismatch knows of a transistor: its path, polarity (`"n"`, `"p"`), sizes in m, and how many stand in parallel
-    (`m` times the number of fingers `nf`; `w` is the width of one of `m`)."""
+    """What mismatch knows of a transistor: its path, polarity (`"n"`, `"p"`), sizes in m, and how many stand in
+    parallel (`m` times the number of fingers `nf`; `w` is the width of one)."""
 
     path: str
     polarity: str
@@ -45,12 +45,13 @@ class AreaLaw:
     **Fields**
 
     - `avt_n`, `avt_p`: V m (3.5e-9 is 3.5 mV µm). `abeta_n`, `abeta_p`: m (1e-8 is 1 % µm).
-    - `common_vt` (V), `common_beta` (relative): what all transistors of one polarity on a chip share, standard deviation.
-      It does not average out within a chip.
-    - `gradient_vt` (V/m), `gradient_beta` (1/m): a slope across the chip, drawn per chip, polarity and direction, so that
-      two transistors at a distance D differ by `gradient · D`, standard deviation: Pelgrom's distance term.
+    - `common_vt` (V), `common_beta` (relative): standard deviation of what all transistors of one polarity on a chip
+      share. It does not average out within a chip.
+    - `gradient_vt` (V/m), `gradient_beta` (1/m): a slope across the chip, drawn per chip, polarity and direction, so
+      that two transistors at a distance D differ by `gradient · D`, standard deviation: Pelgrom's distance term.
     - `positions`: path → (x, y) in m; needed for the gradient by every transistor.
-    - `groups`: (paths, correlation 0 … 1) of transistors whose area terms are correlated, such as a common-centroid pair.
+    - `groups`: (paths, correlation 0 … 1) of transistors whose area terms are correlated, such as a pair laid out
+      with a common centroid.
     - `ideal`: patterns (`xb*`) of the paths of transistors that have no mismatch at all.
     """
 

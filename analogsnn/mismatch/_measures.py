@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError, SimulationError
+from ..errors import AnalogSNNError, InputError
 from ..measure import try_measures
 from ..netlist import Netlist
 from ..waveforms import Waveforms
@@ -79,7 +79,7 @@ class Measures:
                 failures.append(Failure(sample, name, _kind({name: str(error)}, name), str(error)))
         return [values.get(name, math.nan) for name in self.names], failures
 
-    def failed(self, error: SimulationError | InputError, sample: int) -> tuple[list[float], list[Failure]]:
+    def failed(self, error: AnalogSNNError, sample: int) -> tuple[list[float], list[Failure]]:
         """The same for a run that gave no waveforms."""
         return [math.nan] * len(self.names), [Failure(sample, None, RUN_FAILED, str(error))]
 

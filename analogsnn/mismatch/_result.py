@@ -27,7 +27,7 @@ class Campaign:
       says why.
     - `nominal`: the measures without mismatch.
     - `law`, `key` (as JSON has it), `engine`, `netlist`: what they are samples of.
-    - `seconds_per_sample`: of one worker. `folder`: the store, or None.
+    - `seconds_per_sample`: by the clock, with the workers that there were. `folder`: the store, or None.
     """
 
     names: tuple[str, ...]
@@ -106,7 +106,7 @@ class Campaign:
 
     def lines(self) -> list[str]:
         """The result for a terminal."""
-        lines = [f"{self.samples} samples on {self.engine}, {self.seconds_per_sample:.3g} s each on one worker"]
+        lines = [f"{self.samples} samples on {self.engine}, {self.seconds_per_sample:.3g} s each"]
         for name, s in self.statistics.items():
             text = f"  {name:<14} nominal {self.nominal[name]:.5g}"
             if s.mean is not None:

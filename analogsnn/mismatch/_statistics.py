@@ -36,8 +36,8 @@ class LogNormal:
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "mu": self.mu, "sigma": self.sigma, "sigma_ci95": list(self.sigma_ci95), "sigma_ci95_method": "chi2 of logs",
-            "distance": self.distance, "distance_limit": self.distance_limit,
+            "mu": self.mu, "sigma": self.sigma, "sigma_ci95": list(self.sigma_ci95),
+            "sigma_ci95_method": "chi2 of logs", "distance": self.distance, "distance_limit": self.distance_limit,
             "rejected": self.distance > self.distance_limit,
         }  # fmt: skip
 
@@ -188,8 +188,8 @@ def yield_of(names: Sequence[str], values: np.ndarray, specifications: Mapping[s
 def averaging(values: np.ndarray, sizes: Sequence[int]) -> dict[int, float]:
     """The coefficient of variation of the mean over N devices, for every N in `sizes`: population averaging.
 
-    The samples are taken as devices of one chip, in order and without overlap. A share that all devices of a chip have in
-    common is not in such samples; it does not average out.
+    The samples are taken as devices of one chip, in order and without overlap. A share that all devices of a chip have
+    in common would not average out; it must not be in these samples (`common_vt` zero).
 
     **Raises** `InputError` for fewer than three groups of a size.
     """

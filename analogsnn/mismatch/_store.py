@@ -1,7 +1,7 @@
 """A campaign's folder: chunks of samples as they finish, which survive a kill at any moment.
 
     campaign.json   what the samples are of: deck, measures, law, key, engine, versions; another campaign is refused
-    samples.zarr    values [sample, measure] and status [sample] (-1 not done, 0 all values, 1 some missing, 2 run failed)
+    samples.zarr    values [sample, measure] and status [sample] (-1 not done, 0 whole, 1 part missing, 2 failed)
     marks/000003.json   chunk 3 is done: its samples, their failures with reasons, and a digest of their values
     lock            held by the operating system for as long as a process works here, gone with it however it ends
 
@@ -57,6 +57,7 @@ class Store:
         **Raises** `SimulationError` when that cannot be written.
         """
         stop = start + len(values)
+        marks = self.folder / "marks"
         try:
             # A kill may have left half a file, which zarr would try to read before it writes a part of the last chunk.
             for part in (f"values/c/{chunk}/0", f"status/c/{chunk}"):
@@ -70,11 +71,11 @@ class Store:
                 "start": start, "stop": stop, "digest": _digest(values),
                 "failures": [failure.to_list() for failure in failures],
             }  # fmt: skip
-            write_json(self.folder / "marks" / f"{chunk:06d}.json", mark)
+            write_json(marks / f"{chunk:06d}.json", mark)
         except OSError as error:
             raise SimulationError(
                 f"chunk {chunk} could not be written to {self.folder}: {error.strerror or error}. "
-                f"{len(list((self.folder / 'marks').glob('*.json')))} chunks are safe there; make room, then start again."
+                f"{len(list(marks.glob('*.json')))} chunks are safe there; make room, then start again."
             ) from None
 
     def read(self, chunk: int) -> tuple[int, np.ndarray, list[Failure]] | None:
@@ -89,7 +90,7 @@ class Store:
             return None
 
     def seconds(self) -> float:
-        """What all chunks took."""
+        """What all chunks took, each from the end of the one before it."""
         try:
             lines = (self.folder / "timing.jsonl").read_text().splitlines()
         except OSError:

@@ -56,9 +56,7 @@ def test_the_synapse_is_that_of_the_table_and_of_ngspice():
         assert found.cv is not None
         # Two samples of 100: four standard errors of their difference, cv/sqrt(2 · 100) each.
         assert abs(found.cv - reference) < 4 * np.sqrt(2) * reference / np.sqrt(200)
-    few = monte_carlo(
-        synapse, ["i_ss", "tau"], samples=3, key=2, law=law, engine="ngspice", accuracy="reference"
-    )
+    few = monte_carlo(synapse, ["i_ss", "tau"], samples=3, key=2, law=law, engine="ngspice", accuracy="reference")
     assert np.abs(few.values / chips.values[:3] - 1).max() < SAME_EQUATIONS
     assert np.array_equal(few.shifts()["x1.xsyn.dvt"], chips.shifts()["x1.xsyn.dvt"][:3])
 
@@ -99,7 +97,9 @@ def test_stores_of_others_are_refused(deck: Netlist, tmp_path: Path):
     folder = tmp_path / "store"
 
     def run(netlist: Netlist = deck, **changes) -> None:
-        monte_carlo(netlist, **{"samples": 8, "key": 1, "width": WIDTH, "folder": folder, "measure": "i_out", **changes})
+        monte_carlo(
+            netlist, **{"samples": 8, "key": 1, "width": WIDTH, "folder": folder, "measure": "i_out", **changes}
+        )
 
     run()
     other = deck.replace({"iref.dc": 3e-9})
@@ -138,9 +138,7 @@ def test_a_full_disk_loses_nothing(deck: Netlist, unbroken: Campaign, tmp_path: 
             monte_carlo(deck, samples=SAMPLES, key=1, width=WIDTH, folder=folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert np.array_equal(
-        monte_carlo(deck, samples=SAMPLES, key=1, width=WIDTH, folder=folder).values, unbroken.values
-    )
+    assert np.array_equal(monte_carlo(deck, samples=SAMPLES, key=1, width=WIDTH, folder=folder).values, unbroken.values)
 
 
 def test_samples_without_a_value_are_counted(tmp_path: Path):

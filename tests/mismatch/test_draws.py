@@ -125,7 +125,7 @@ def test_laws_that_cannot_be(synapse: Netlist, change: dict, message: str):
 
 
 def test_decks_and_keys_that_cannot_be(tmp_path: Path, synapse: Netlist):
-    with pytest.raises(InputError, match=r"mirror.cir:5.*W of x1 is -2e-06; it must be positive"):
+    with pytest.raises(InputError, match=r"mirror.cir:5.*W of X1 is -2e-06\. Width and length are positive"):
         draws(mirror(tmp_path, MIRROR.replace("X1 in in 0 0 nfet W=2u", "X1 in in 0 0 nfet W=-2u")), 1, 1)
     bare = "no transistors\nV1 a 0 1\nR1 a 0 1k\n.op\n.end\n"
     with pytest.raises(InputError, match="has no transistors"):

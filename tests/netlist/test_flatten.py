@@ -244,5 +244,5 @@ def test_replacing_what_is_not_there(bench: Path):
     netlist = read_netlist(bench)
     with pytest.raises(InputError, match=r"has no parameter 'param.irref'.*'param.iref'"):
         netlist.replace({"param.irref": 1.0})
-    with pytest.raises(InputError, match="'iref.dc' is given nan"):
+    with pytest.raises(InputError, match=r"'iref.dc' is given nan"):
         netlist.replace({"iref.dc": math.nan})

@@ -13,11 +13,13 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from analogsnn import library
+from analogsnn.errors import InputError
 from analogsnn.mismatch import monte_carlo
 from analogsnn.mismatch._store import Store
 
@@ -35,8 +37,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def start(deck: Path, folder: Path, environment: dict[str, str], *options: str) -> subprocess.Popen:
     """A campaign as a process."""
     command = [sys.executable, "-m", "analogsnn.cli", "monte-carlo", str(deck), "--dir", str(folder), *options]
-    options_ = ["--samples", str(SAMPLES), "--chunk", str(WIDTH)]
-    return subprocess.Popen(command + options_, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command += ["--samples", str(SAMPLES), "--chunk", str(WIDTH)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def content(folder: Path) -> tuple[bytes, bytes, list[str]]:
@@ -46,57 +48,61 @@ def content(folder: Path) -> tuple[bytes, bytes, list[str]]:
     return np.asarray(arrays["values"]).tobytes(), np.asarray(arrays["status"]).tobytes(), marks
 
 
-def kill_and_compare(deck: Path, tmp_path: Path, environment: dict[str, str], kills: int, *options: str) -> None:
-    """Kill a campaign `kills` times, at random moments of it, and compare its store with that of an unbroken one."""
-    folder, whole = tmp_path / "broken", tmp_path / "whole"
-    unbroken = start(deck, whole, environment, *options)
-    assert unbroken.communicate()[1] is not None
-    assert unbroken.returncode == 0
+def wait_for(count: int, folder: Path, process: subprocess.Popen) -> None:
+    """Until a campaign has finished so many chunks, or has ended."""
+    while process.poll() is None and len(list(folder.glob("marks/*.json"))) < count:
+        time.sleep(0.002)
+
+
+def kill(process: subprocess.Popen) -> bool:
+    """SIGKILL; whether that is what ended it."""
+    process.send_signal(signal.SIGKILL)
+    assert process.stderr is not None
+    process.stderr.close()
+    return process.wait() == -signal.SIGKILL
+
+
+def kill_and_finish(deck: Path, folder: Path, environment: dict[str, str], kills: int, *options: str) -> int:
+    """Kill a campaign `kills` times, at random moments of it, and let it end; gives the seed of the moments."""
     seed = int.from_bytes(os.urandom(4), "little")
     chance = random.Random(seed)
     chunks, died = SAMPLES // WIDTH, 0
     for k in range(kills):
         running = start(deck, folder, environment, *options)
-        goal = chance.randrange(max(1, chunks * k // kills), max(2, chunks * (k + 1) // kills))
-        while running.poll() is None and len(list(folder.glob("marks/*.json"))) < goal:
-            time.sleep(0.002)
+        wait_for(chance.randrange(chunks * k // kills, chunks * (k + 1) // kills), folder, running)
         time.sleep(chance.random() * 0.02)
-        running.send_signal(signal.SIGKILL)
-        died += running.wait() == -signal.SIGKILL
-        assert running.stderr is not None
-        running.stderr.close()
+        died += kill(running)
     assert died >= kills - 1, f"seed {seed}: only {died} of {kills} were killed at work"
     last = start(deck, folder, environment, *options)
     _, said = last.communicate()
     assert last.returncode == 0, (seed, said)
-    assert content(folder) == content(whole), f"seed {seed}"
+    return seed
 
 
 def test_killed_twice_it_ends_as_if_unbroken(tmp_path: Path, environment: dict[str, str]):
-    kill_and_compare(mirror_path(tmp_path), tmp_path, environment, 2)
+    deck, folder = mirror_path(tmp_path), tmp_path / "broken"
+    first = start(deck, folder, environment)
+    wait_for(2, folder, first)
+    first.send_signal(signal.SIGSTOP)  # at work for as long as it takes to try
+    whole: dict[str, Any] = {"samples": SAMPLES, "key": 1, "width": WIDTH}
+    who = f"process {first.pid} on {socket.gethostname()} is at work on the store"
+    with pytest.raises(InputError, match=who):
+        monte_carlo(mirror(tmp_path), **whole, folder=folder)
+    kill(first)
+    seed = kill_and_finish(deck, folder, environment, 1)
+    monte_carlo(mirror(tmp_path), **whole, folder=tmp_path / "whole")
+    assert content(folder) == content(tmp_path / "whole"), f"seed {seed}"
 
 
 @pytest.mark.validate_long
 def test_killed_ten_times_it_ends_as_if_unbroken(tmp_path: Path, environment: dict[str, str]):
     """The DPI synapse over time, its lanes side by side."""
-    deck = library.bench_path("dpi_synapse")
-    kill_and_compare(deck, tmp_path, environment, 10, "--accuracy", "fast", "--ideal", "xb*")
-
-
-def test_a_second_process_is_refused(tmp_path: Path, environment: dict[str, str]):
-    deck, folder = mirror_path(tmp_path), tmp_path / "store"
-    first = start(deck, folder, environment)
-    while not (folder / "campaign.json").exists():
-        assert first.poll() is None
-        time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)  # at work for as long as it takes
-    second = start(deck, folder, environment)
-    _, said = second.communicate()
-    assert second.returncode == 2
-    assert f"process {first.pid} on {socket.gethostname()} is at work on the store" in said.decode()
-    first.send_signal(signal.SIGCONT)
-    assert first.communicate()[1] is not None
-    assert first.returncode == 0
+    deck, options = library.bench_path("dpi_synapse"), ("--accuracy", "fast", "--ideal", "xb*")
+    unbroken = start(deck, tmp_path / "whole", environment, *options)
+    unbroken.communicate()
+    assert unbroken.returncode == 0
+    seed = kill_and_finish(deck, tmp_path / "broken", environment, 10, *options)
+    assert content(tmp_path / "broken") == content(tmp_path / "whole"), f"seed {seed}"
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..netlist import Evaluator, Name, Netlist, parameter_values, walk
 from ._card import check_cards
+from ._differentiated import differentiated_values
 from ._precision import use_float64
 from ._system import check_amplifiers
 from ._topology import Topology, build_topology, ekv_netlist
@@ -104,6 +105,8 @@ class Circuit(eqx.Module):
 
     def values(self) -> Values:
         """The numbers of all elements."""
+        if self.is_traced:
+            return differentiated_values(self.topology, self.parameters, self.offsets)
         return element_values(self.topology, self.numbers())
 
     @property
@@ -150,7 +153,7 @@ def _number(path: str, value: Any) -> Any:
 
 def _independent(netlist: Netlist) -> set[str]:
     """Paths of the numbers that no other parameter moves."""
-    found = {"temp"}
+    found = {"temp", *netlist.changes}
     for scope in netlist.scopes.values():
         for name in scope.arguments:
             if not any(isinstance(part, Name) for part in walk(scope.bindings[name].expression)):

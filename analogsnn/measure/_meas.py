@@ -22,6 +22,7 @@ from ..netlist import (
 from ..netlist._expressions import ExpressionProblem
 from ..waveforms import Waveforms
 from ._signal import Direction, crossing, integral, namespace, value_at, window
+from ._spikes import GRAZE
 
 _STATISTICS = {"min", "max", "pp", "avg", "rms", "integ", "integral", "min_at", "max_at"}
 _KEYS = {"val", "rise", "fall", "cross", "td", "from", "to", "at", "param"}
@@ -197,11 +198,12 @@ class _Statement:
                 direction, count = key, options[key]
         k = -1 if count == "last" else round(float(self.number(count)))
         after = [self.number(options[key]) for key in ("td", "from") if key in options]
-        waves = self.fixed.moving(*(_nodes(event.signal) | _nodes(event.level)))
+        nodes = _nodes(event.signal) | _nodes(event.level)
+        waves = self.fixed.moving(*nodes)
         return crossing(
             waves.time, self.array(event.signal, waves), self.resolve(event.level, waves), k, direction=direction,
             after=max(after) if after else None, before=self.number(options["to"]) if "to" in options else None,
-            what=event.text or "the signal",
+            what=event.text or "the signal", grazing=None if self.fixed.shift is None or not nodes else GRAZE,
         )  # fmt: skip
 
     def options(self, words: list[str]) -> dict[str, str]:

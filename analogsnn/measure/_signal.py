@@ -62,11 +62,30 @@ def crossings(time: Any, values: Any, level: Any = 0.0, direction: Direction = "
 
 def _place(time: Any, distance: Any, hit: Any, k: Any) -> Any:
     """Where the `k`-th of the intervals in `hit` crosses; `k` counts from 1, and too large a one is nonsense."""
+    i = _interval(distance, hit, k)
+    rise = distance[i + 1] - distance[i]
+    return time[i] - distance[i] * (time[i + 1] - time[i]) / namespace(distance).where(rise == 0, 1.0, rise)
+
+
+def _interval(distance: Any, hit: Any, k: Any) -> Any:
     xp = namespace(distance)
     count = xp.cumulative_sum(xp.astype(hit, xp.int32))
-    i = xp.minimum(xp.searchsorted(count, xp.asarray(k, dtype=count.dtype)), hit.shape[0] - 1)
-    rise = distance[i + 1] - distance[i]
-    return time[i] - distance[i] * (time[i + 1] - time[i]) / xp.where(rise == 0, 1.0, rise)
+    return xp.minimum(xp.searchsorted(count, xp.asarray(k, dtype=count.dtype)), hit.shape[0] - 1)
+
+
+def _refuse_grazing(distance: Any, i: Any, grazing: float, what: str) -> None:
+    """Refuse the crossing in interval `i` when the signal goes less than `grazing` beyond it before it crosses again."""
+    xp = namespace(distance)
+    above = distance >= 0
+    turns = xp.cumulative_sum(xp.astype(xp.not_equal(above[:-1], above[1:]), xp.int32))
+    turns = xp.concat([xp.zeros(1, dtype=turns.dtype), turns])
+    for end, how in ((i + 1, "goes {} beyond it only"), (i, "comes from {} before it only")):
+        far = concrete(xp.max(xp.where(turns == turns[end], xp.abs(distance), 0.0)))
+        if far is not None and far < grazing:
+            raise InputError(
+                f"{what} grazes the threshold: it {how.format(format_quantity(far, 'V'))}, so that the derivative of "
+                "its time is infinite or nearly so; give another threshold."
+            )
 
 
 def crossing(
@@ -79,6 +98,7 @@ def crossing(
     after: Any = None,
     before: Any = None,
     what: str = "the signal",
+    grazing: float | None = None,
 ) -> Any:
     """The `k`-th place where `values` passes `level`; differentiable.
 
@@ -88,11 +108,12 @@ def crossing(
     - `k`: counted from 1; -1 is the last.
     - `after`, `before`: count only crossings between these.
     - `what`: the name of the signal, for the message.
+    - `grazing`: V; refuse a crossing that goes no further than this, for its derivative means nothing.
 
     **Returns** a scalar of the arrays' library.
 
-    **Raises** `InputError` when there are fewer; under `jit` and `vmap`, where the number is unknown, the result is
-    NaN instead.
+    **Raises** `InputError` when there are fewer, and for one that grazes; under `jit` and `vmap`, where the number is
+    unknown, the result is NaN instead.
     """
     if k == 0 or k < -1:
         raise InputError(f"crossing {k} of {what} is asked for; they count from 1, and -1 is the last.")
@@ -107,7 +128,11 @@ def crossing(
     found = concrete(total)
     if found is not None and found < max(k, 1):
         raise InputError(_too_few(what, values, level, direction, int(found), k))
-    place = _place(time, distance, hit, xp.maximum(total, 1) if k == -1 else k)
+    number = xp.maximum(total, 1) if k == -1 else k
+    if grazing is not None:
+        name = f"crossing {int(found) if k == -1 and found is not None else k} of {what}"
+        _refuse_grazing(distance, _interval(distance, hit, number), grazing, name)
+    place = _place(time, distance, hit, number)
     return place if found is not None else xp.where(total >= max(k, 1), place, xp.nan)
 
 

@@ -53,32 +53,11 @@ def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = No
     level = _threshold(waves, threshold)
     if k < 1 and k != -1:
         raise InputError(f"spike {k} of v({node}) is asked for; spikes count from 1.")
-    try:
-        time = crossing(*waves.along(node), level, k, what=f"v({node})")
-    except InputError:
-        found = len(spike_times(waves, node, level))
-        raise _few(waves, node, level, found, f"spike {max(k, 1)} is asked for") from None
-    if waves.shift is not None:
-        _refuse_grazing(waves, node, k, level)
-    return time
-
-
-def _refuse_grazing(waves: Waveforms, node: str, k: int, level: float) -> None:
-    distance = waves.voltage(node) - level
-    xp = namespace(distance)
-    above = distance >= 0
-    count = xp.cumulative_sum(xp.astype(~above[:-1] & above[1:], xp.int32))
-    count = xp.concat([xp.zeros(1, dtype=count.dtype), count])
-    k = k if k > 0 else count[-1]
-    over = concrete(xp.max(xp.where((count == k) & above, distance, 0.0)))
-    under = concrete(xp.max(xp.where((count == k - 1) & ~above, -distance, 0.0)))
-    for amount, how in ((over, "rises above it by {} only"), (under, "comes from {} below it only")):
-        if amount is not None and amount < GRAZE:
-            raise InputError(
-                f"spike {int(k)} of v({node}) grazes the threshold {format_quantity(level, 'V')}: it "
-                f"{how.format(format_quantity(amount, 'V'))}, so that the derivative of its time is infinite or "
-                "nearly so; give another threshold."
-            )
+    found = concrete(spike_count(waves, node, level))
+    if found is not None and found < max(k, 1):
+        raise _few(waves, node, level, int(found), f"spike {max(k, 1)} is asked for")
+    grazing = None if waves.shift is None else GRAZE
+    return crossing(*waves.along(node), level, k, what=f"v({node})", grazing=grazing)
 
 
 def spike_count(waves: Waveforms, node: str, threshold: float | None = None) -> Any:

@@ -62,7 +62,15 @@ class Evaluator:
     def parameter(self, element: Element, name: str) -> Any:
         """One parameter of an element; an override of its own path goes before its expression."""
         path = f"{element.name}.{name}"
-        value = self.overrides[path] if path in self.overrides else self.value(element.parameters[name])
+        if path in self.overrides:
+            value = self.overrides[path]
+        else:
+            parameter = element.parameters[name]
+            value = self.value(parameter)
+            # A whole device's parameter may be a name of its own body: there the binding has the offset already.
+            binding = parameter.scope.find(parameter.expression.name) if isinstance(parameter.expression, Name) else None
+            if binding is not None and binding.path == path:
+                return value
         return value + self.offsets[path] if path in self.offsets else value
 
     def value(self, parameter: Parameter) -> Any:
@@ -145,7 +153,7 @@ def parameter_values(netlist: Netlist) -> dict[str, float]:
 
     These are the keys that `Evaluator(overrides=…)` takes.
     """
-    evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
+    evaluator = Evaluator(overrides={"temp": float(netlist.temperature), **netlist.changes})
     values = {"temp": float(netlist.temperature)}
     for scope in netlist.scopes.values():
         for name in scope.arguments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Set
 
 from ._analyses import Analysis, AnalysisTemplate, Dc, Measure, MeasureTemplate, Op, Sweep, Tran
 from ._crosscheck import CrossCheck
@@ -36,21 +36,20 @@ MAX_NESTING = 60
 DEFAULT_TEMPERATURE = 27.0  # degree Celsius, SPICE's
 
 
-def flatten(deck: Deck, devices: Set[str] = frozenset(), given: Mapping[str, float] | None = None) -> Netlist:
-    """The flat circuit of a deck; instances of the subcircuits in `devices` stay whole, and the parameters whose paths
-    are in `given` have those values.
+def flatten(deck: Deck, devices: Set[str] = frozenset()) -> Netlist:
+    """The flat circuit of a deck; instances of the subcircuits in `devices` stay whole.
 
     **Raises** `NetlistErrors` with all problems, those of the reading included.
     """
-    return _Flattener(deck, frozenset(name.lower() for name in devices), dict(given or {})).netlist()
+    return _Flattener(deck, frozenset(name.lower() for name in devices)).netlist()
 
 
 class _Flattener:
-    def __init__(self, deck: Deck, devices: frozenset[str], given: dict[str, float]):
-        self.deck, self.devices, self.given = deck, devices, given
+    def __init__(self, deck: Deck, devices: frozenset[str]):
+        self.deck, self.devices = deck, devices
         # The deck's own log stays as it is, so that it can be flattened again.
         self.log = deck.log.copy()
-        self.values = Values(self.log, given)
+        self.values = Values(self.log)
         self.elements: list[Element] = []
         self.models: dict[str, Model] = {}
         self.definitions: dict[int, Definition] = {}
@@ -98,7 +97,7 @@ class _Flattener:
             measures=measures, options=options, ic=self.ic, nodeset=self.nodeset, temperature=temperature,
             saves=tuple(directives.saves), params=params, notes=(*self.log.notes, *self.notes),
             nodes=tuple(node for node in self.nodes if node != "0"), files=tuple(self.log.files),
-            devices=self.devices, given=self.given, scope=top, scopes=self.scopes, deck=deck,
+            devices=self.devices, scope=top, scopes=self.scopes, deck=deck,
         )  # fmt: skip
 
     def temperature(self, top: Scope) -> Parameter:
@@ -108,8 +107,6 @@ class _Flattener:
         if bound is None and isinstance(option, Bound):
             bound = option
         value = self.values.value(bound, top) if bound is not None else None
-        if "temp" in self.given:
-            return Parameter(self.given["temp"], Number(self.given["temp"]), top, self.deck.top.location)
         if value is None:
             location = self.deck.top.location
             return Parameter(DEFAULT_TEMPERATURE, Number(DEFAULT_TEMPERATURE), top, location)
@@ -298,7 +295,7 @@ class _Flattener:
         line, letter = template.line, template.letter
         if letter in "rcl":
             template = self.settle_model(template, block, scope)
-        parameters = self.values.own_parameters(name, template.parameters, scope)
+        parameters = self.values.parameters(template.parameters, scope)
         if scope.multiplied and not (letter in "veh" or template.output == "v"):
             self.multiply(parameters, scope, template)
         common = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._analyses import Analysis, Measure
@@ -217,7 +217,8 @@ class Netlist:
     - `analyses`, `measures`, `saves`: in the order of the deck. `options`: numbers, words, or True.
     - `ic`, `nodeset`: flat node → V. `temperature`: degree Celsius. `params`: the top level's.
     - `notes`: what was read otherwise than it looks, or not at all.
-    - `files`: every file that was read. `devices`: the subcircuits left whole. `given`: what `replace` was given.
+    - `files`: every file that was read. `devices`: the subcircuits left whole.
+    - `changes`: values that `replace` has set, by parameter path.
     """
 
     title: str
@@ -236,10 +237,19 @@ class Netlist:
     nodes: tuple[str, ...]
     files: tuple[str, ...]
     devices: frozenset[str]
-    given: Mapping[str, float]
     scope: Scope = field(repr=False)
     scopes: Mapping[str, Scope] = field(repr=False)
     deck: Any = field(repr=False, compare=False)
+    changes: Mapping[str, float] = field(default_factory=dict)
+
+    def replace(self, values: Mapping[str, float]) -> Netlist:
+        """The same circuit with other numbers, by parameter path; what follows from them by an expression follows.
+
+        **Raises** `KeyError` with near names for a path that does not exist.
+        """
+        from ._replace import replace_values
+
+        return replace_values(self, values)
 
     def flatten(self, devices: frozenset[str] | set[str] = frozenset()) -> Netlist:
         """The same deck flattened again, instances of the subcircuits named in `devices` kept whole as `Device`.
@@ -248,34 +258,8 @@ class Netlist:
         """
         from ._flatten import flatten
 
-        return flatten(self.deck, devices, self.given)
-
-    def replace(self, values: Mapping[str, float]) -> Netlist:
-        """The same deck with other values, by parameter path and in SI units: what `Circuit.replace` is for circuits.
-
-        A value goes before the expression that the deck has for it, and moves all that depends on it.
-
-        **Raises** `InputError` with near names for a path that does not exist, and for what is no finite number;
-        `NetlistErrors` where an expression has no value with the new numbers.
-        """
-        import math
-
-        from ..errors import InputError
-        from ._evaluate import parameter_values
-        from ._flatten import flatten
-        from ._names import near
-
-        known = parameter_values(self)
-        given = dict(self.given)
-        for key, value in values.items():
-            path = key.lower()
-            path = "param." + path[5:] if path.startswith("card.") else path
-            if path not in known:
-                raise InputError(f"{self.file} has no parameter '{path}'. {near(path, known)}".strip())
-            if not math.isfinite(value):
-                raise InputError(f"'{path}' is given {float(value):g}; parameters are finite.")
-            given[path] = float(value)
-        return replace(flatten(self.deck, self.devices, given), analyses=self.analyses, options=self.options)
+        flat = flatten(self.deck, devices)
+        return flat.replace(self.changes) if self.changes else flat
 
     def element(self, name: str) -> Element:
         """The element called `name`, in any case.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ._deck import Bound
 from ._evaluate import Circular, Evaluator, Undefined, describe_failure, finite
 from ._expressions import Expression, Name, Number, RandomDraw, walk
@@ -14,14 +12,10 @@ _FAILURES = (Circular, Undefined, RandomDraw, ArithmeticError, ValueError, TypeE
 
 
 class Values:
-    """Binds names in scopes and evaluates them; what fails is in the log, at the line that causes it, once.
+    """Binds names in scopes and evaluates them; what fails is in the log, at the line that causes it, once."""
 
-    `given` holds other values than the deck's, by parameter path.
-    """
-
-    def __init__(self, log: Log, given: Mapping[str, float] | None = None):
+    def __init__(self, log: Log):
         self.log = log
-        self.given = given or {}
         self.evaluator = Evaluator()
         self.lines: dict[str, tuple[LogicalLine, int]] = {}
         self.failed: set[tuple[int, int]] = set()
@@ -30,8 +24,6 @@ class Values:
         for name, bound in bounds.items():
             hidden = outer[name] if outer is not None else frozenset()
             binding = Binding(name, bound.expression, scope, bound.line.location(bound.at), hidden)
-            if binding.path in self.given:
-                binding.expression, binding.outer = Number(self.given[binding.path]), frozenset()
             scope.bindings[name] = binding
             self.lines[binding.path] = (bound.line, bound.at)
 
@@ -92,16 +84,6 @@ class Values:
 
     def parameters(self, bounds: dict[str, Bound], scope: Scope) -> dict[str, Parameter]:
         return {name: v for name, bound in bounds.items() if (v := self.value(bound, scope)) is not None}
-
-    def own_parameters(self, element: str, bounds: dict[str, Bound], scope: Scope) -> dict[str, Parameter]:
-        """The parameters of an element: what is given for its own path goes before what the deck says."""
-        values = self.parameters(bounds, scope)
-        if self.given:
-            for name, old in values.items():
-                number = self.given.get(f"{element}.{name}")
-                if number is not None:
-                    values[name] = Parameter(number, Number(number), scope, old.location)
-        return values
 
     def once(self, line: LogicalLine, at: int, message: str, hint: str = "") -> None:
         """A problem of a line inside a subcircuit is told once, not once per instance."""

@@ -34,7 +34,7 @@ def write_netlist(netlist: Netlist, *, analyses: bool = True) -> str:
 
     **Raises** `ValueError` for a netlist with whole devices; flatten it without them first.
     """
-    evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
+    evaluator = Evaluator(overrides={"temp": float(netlist.temperature), **netlist.changes})
     title = "* " + (netlist.title or "no title")
     lines = [_model(model) for model in netlist.models.values()]
     lines += [_element(element, evaluator) for element in netlist.elements]

@@ -77,7 +77,7 @@ def probes(netlist: Netlist) -> list[Probe]:
 
 
 def _probe(netlist: Netlist, device: Device, polarity: str) -> Probe | None:
-    evaluator = Evaluator(overrides={"temp": float(netlist.temperature)})
+    evaluator = Evaluator(overrides={"temp": float(netlist.temperature), **netlist.changes})
     card = {}
     for name in [f"ekv_{key}{polarity}" for key in _KEYS] + ["ekv_ut", "ekv_eps"]:
         binding = device.inside.find(name)

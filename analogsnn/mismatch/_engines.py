@@ -146,7 +146,8 @@ def run_ngspice(job: Job, make: Make, chunks: Sequence[int], workers: str | int)
         return
     try:
         with _backend(workers) as count:
-            yield from joblib.Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(tasks)
+            finished: Any = joblib.Parallel(n_jobs=count, return_as="generator_unordered")(tasks)
+            yield from finished
     except (SimulationError, InputError):
         raise
     except Exception as error:

@@ -78,7 +78,7 @@ class Campaign:
         import jax
 
         implementation, words = self.key
-        key = jax.random.wrap_key_data(np.asarray(words, np.uint32), impl=implementation)
+        key = jax.random.wrap_key_data(jax.numpy.asarray(words, "uint32"), impl=implementation)
         return draws(self.netlist, key, self.samples, self.law)
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from analogsnn.errors import InputError, SimulationError
 from analogsnn.measure import spike_time
 from analogsnn.mismatch import AreaLaw, Campaign, current_spread, draws, monte_carlo
 from analogsnn.netlist import Netlist
+from analogsnn.waveforms import Waveforms
 
-from .decks import MIRROR, mirror
+from .decks import mirror
 
 SAMPLES, WIDTH = 50, 8
 SAME_EQUATIONS = 0.005  # relative, sample by sample, against ngspice: what is asked of both engines
@@ -46,9 +48,13 @@ def test_the_mirror_is_the_closed_form(deck: Netlist, unbroken: Campaign):
     assert unbroken.failed == 0
 
 
-def test_the_synapse_is_that_of_the_table_and_of_ngspice():
+@pytest.fixture(scope="module")
+def synapse() -> Netlist:
+    return library.read_bench("dpi_synapse")
+
+
+def test_the_synapse_is_that_of_the_table_and_of_ngspice(synapse: Netlist):
     """docs of the circuits: CV of steady state and time constant 11.3 and 5.2 % at 3.5 mV µm (100 BSIM3 runs)."""
-    synapse = library.read_bench("dpi_synapse")
     law = AreaLaw.from_card(synapse, ideal=("xb*",))
     chips = monte_carlo(synapse, ["i_ss", "tau"], samples=100, key=2, law=law)
     for name, reference in (("i_ss", 0.113), ("tau", 0.052)):
@@ -105,7 +111,7 @@ def test_stores_of_others_are_refused(deck: Netlist, tmp_path: Path):
     other = deck.replace({"iref.dc": 3e-9})
     for refused, reason in (
         (lambda: run(other), r"of another deck \(or card, or parameter values\)"),
-        (lambda: run(deck.replace({"card.ekv_nn": 1.31})), r"of another deck"),
+        (lambda: run(deck.replace({"param.ekv_nn": 1.31})), r"of another deck"),
         (lambda: run(key=2), r"with another random key"),
         (lambda: run(measure="v_in"), r"of other measures"),
         (lambda: run(law=AreaLaw(avt_n=5e-9)), r"with another mismatch law"),
@@ -141,23 +147,26 @@ def test_a_full_disk_loses_nothing(deck: Netlist, unbroken: Campaign, tmp_path: 
     assert np.array_equal(monte_carlo(deck, samples=SAMPLES, key=1, width=WIDTH, folder=folder).values, unbroken.values)
 
 
-def test_samples_without_a_value_are_counted(tmp_path: Path):
-    """A threshold that half of the samples reach, as neurons that stay silent."""
-    text = MIRROR.replace(".op\n", ".tran 1u 20u\n").replace(".meas op i_out max i(vo)\n.meas op v_in max v(in)\n", "")
-    netlist = mirror(tmp_path, text.replace("Iref vdd in 2n", "Iref vdd in PULSE(1f 2n 1u 1n 1n 1 2)"))
-    level = float(monte_carlo(netlist, lambda waves: waves.voltage("in")[-1], samples=1).nominal["measure"])
+def test_samples_without_a_value_are_counted(synapse: Netlist, tmp_path: Path):
+    """A threshold that half of the samples reach, as neurons of which some stay silent."""
+    law, stop = AreaLaw.from_card(synapse, ideal=("xb*",)), 45e-3
 
-    def first(waves) -> float:
-        return spike_time(waves, "in", 1, level - 1e-6)
+    def last(waves: Waveforms) -> Any:
+        return waves.voltage("x1.syn")[-1]  # recovering after the pulse
 
-    chips = monte_carlo(netlist, {"first": first, "last": lambda waves: waves.time[-1]}, samples=20, key=4)
+    level = float(monte_carlo(synapse, last, samples=1, law=law, t_stop=stop).nominal["last"])
+
+    def first(waves: Waveforms) -> Any:
+        return spike_time(waves, "x1.syn", 1, level - 1e-6)
+
+    chips = monte_carlo(synapse, {"first": first, "last": last}, samples=20, key=4, law=law, t_stop=stop)
     statistics = chips.statistics["first"]
     silent = int(np.isnan(chips["first"]).sum())
     assert 0 < silent < 20
     assert statistics.sentences() == [f"{silent} of 20 did not spike"]
     assert statistics.count == 20 - silent
     assert chips.failed == silent == len(chips.failures)
-    assert "v(in) has no spike" in chips.failures[0].reason
+    assert "v(x1.syn) has no spike" in chips.failures[0].reason
     assert chips.statistics["last"].count == 20
     data = json.dumps(chips.to_dict(), allow_nan=False)
     assert f"{silent} of 20 did not spike" in data

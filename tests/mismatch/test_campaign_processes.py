@@ -135,7 +135,9 @@ def test_two_processes_of_jax_distributed_are_one(tmp_path: Path, environment: d
 def cluster() -> Iterator[str]:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
+    settings: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    running: Any = LocalCluster(**settings)
+    with running:
         yield running.scheduler_address.replace("tcp://", "dask://")
 
 

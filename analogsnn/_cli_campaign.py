@@ -1,4 +1,4 @@
-"""The commands about mismatch: `monte-carlo`."""
+"""The commands about mismatch: `monte-carlo`, `size`."""
 
 from __future__ import annotations
 
@@ -102,6 +102,34 @@ def add_to(app: typer.Typer, run: Run) -> None:
             targets=[] if html is None else [html],
         )  # fmt: skip
 
+    @app.command("size")
+    def size_command(
+        spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to minimise, and within what limits.")],
+        ngspice_runs: Annotated[
+            int, typer.Option("--ngspice-runs", min=0, metavar="N", help="Of either sizing; 0 for none.")
+        ] = 300,
+        workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="For the verification.")] = 1,
+        folder: Annotated[
+            Path | None, typer.Option("--dir", metavar="D", help="Keep the samples in D, and go on from there.")
+        ] = None,
+        html: Html = None,
+        json_file: Json = None,
+    ) -> None:
+        """Choose transistor sizes by gradient for the least spread (or area), and verify them by Monte Carlo."""
+
+        def work(started: float) -> dict[str, Any]:
+            from .mismatch import size
+
+            with Stages() as progress:
+                found = size(spec, ngspice_runs=ngspice_runs, workers=workers, folder=folder, progress=progress)
+            if html is not None:
+                found.write_html(html)
+            for line in found.lines():
+                typer.echo(line)
+            return found.to_dict()
+
+        run("size", None, None, json_file, work, lambda data: None, targets=[] if html is None else [html])
+
 
 def _say(data: dict[str, Any]) -> None:
     if "yield" in data:
@@ -168,3 +196,31 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
+
+
+class Stages:
+    """One progress bar after the other, as a context manager that yields the function to report with."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.stage = ""
+
+    def __enter__(self) -> Callable[[str, int, int | None], None]:
+        from tqdm import tqdm
+
+        def report(what: str, done: int, total: int | None) -> None:
+            stage = what if total is not None else "search"
+            if stage != self.stage:
+                self.__exit__()
+                self.bar = tqdm(total=total, desc=stage, unit=" evaluations" if total is None else " samples",
+                                disable=None, mininterval=0.5)  # fmt: skip
+                self.stage = stage
+            if total is None:
+                self.bar.set_postfix_str(what)
+            self.bar.update(done - self.bar.n)
+
+        return report
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -9,5 +9,8 @@ from ._law import current_spread as current_spread
 from ._law import transistors as transistors
 from ._measures import Failure as Failure
 from ._result import Campaign as Campaign
+from ._size import SizeResult as SizeResult
+from ._size import size as size
+from ._size_spec import SizeSpec as SizeSpec
 from ._statistics import Statistics as Statistics
 from ._statistics import Yield as Yield

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,9 +166,8 @@ def _record(job: Job, law: AreaLaw, key: Any, engine: str, width: int) -> dict[s
         solver = f"ngspice {ngspice_version()}"
     else:
         import jax
-        import jaxlib
 
-        solver = f"jax {jax.__version__}, jaxlib {jaxlib.__version__} on {jax.default_backend()}"
+        solver = f"jax {jax.__version__}, jaxlib {version('jaxlib')} on {jax.default_backend()}"
     return {
         "format": FORMAT, "version": __version__, "engine": engine, "solver": solver,
         "deck": hashlib.sha256(text.encode()).hexdigest(), "title": netlist.title,

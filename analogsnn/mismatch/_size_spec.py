@@ -41,10 +41,10 @@ class SizeSpec(Section):
     **Fields**
 
     - `deck`: a path, relative to the specification. `card`: a file or name that takes the place of its device card.
-    - `measure`: a `.meas` of the deck. `minimise`: its `"cv"` with `area_max` (m²; default: the area at the start), or the
-      `"area"` with `cv_max`. The area is the gate area of all transistors that are not `ideal`.
+    - `measure`: a `.meas` of the deck. `minimise`: its `"cv"` with `area_max` (m²; default: the area at the start), or
+      the `"area"` with `cv_max`. The area is the gate area of all transistors that are not `ideal`.
     - `parameters`: path → bounds. `hold`: measure → value and tolerance.
-    - `grid`: of the process, m; sizes are rounded to it at the end. `samples`, `seed`: of the Monte Carlo that verifies.
+    - `grid`: of the process, m; sizes are rounded to it at the end. `samples`, `seed`: of the Monte Carlo afterwards.
     - `ideal`: patterns of transistors without mismatch. `avt`: V m, in place of the card's. `t_stop`: s.
     - `accuracy`: of the runs in the loss. `iterations`: at most.
     """
@@ -56,7 +56,7 @@ class SizeSpec(Section):
     area_max: Positive | None = None
     cv_max: Positive | None = None
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
-    hold: dict[str, Hold] = {}
+    hold: dict[str, Hold] = Field(default_factory=dict)
     grid: Positive | None = None
     samples: Count = 300
     seed: Annotated[Integer, Field(ge=0)] = 1

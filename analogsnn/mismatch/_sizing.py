@@ -1,12 +1,12 @@
 r"""Sizes by gradient: the spread of a measure, with the mismatch drawn inside the loss.
 
-The shifts of every run of the loss are $z A_{VT}/\sqrt{WL}$ with fixed z, so that the area law moves them with the sizes
-and the derivative of the spread by W and L takes in how the circuit and how its mismatch change.
+The shifts of every run of the loss are $z A_{VT}/\sqrt{WL}$ with fixed z, so that the area law moves them with the
+sizes and the derivative of the spread by W and L takes in how the circuit and how its mismatch change.
 
 The z are a cubature rule for the normal distribution and no random sample: with n shifts, the 2n points
-$\pm\sqrt n\,q_i$, the q_i the columns of a random orthogonal matrix. Their mean is zero, their covariance is the identity and
-all third moments vanish, so that the spread of a measure that is linear in the shifts comes out exactly; a sample of
-the same size would leave the optimiser correlations to exploit. What it finds is verified by a Monte Carlo of its own.
+$\pm\sqrt n\,q_i$, the q_i the rows of a random orthogonal matrix. Their mean is zero, their covariance is the identity
+and all third moments vanish, so that the spread of a measure that is linear in the shifts comes out exactly; a sample
+of the same size would leave the optimiser correlations to exploit. What it finds is verified by a Monte Carlo.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..circuit import Circuit
 from ..errors import InputError, SimulationError
 from ..measure import evaluate_measures
 from ..netlist import Netlist
 from ._draws import standard_normals
 from ._law import AreaLaw, transistors
 from ._size_spec import SizeSpec, on_grid
+
+if TYPE_CHECKING:
+    from ..circuit import Circuit
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Loss:
     """
 
     def __init__(self, netlist: Netlist, spec: SizeSpec, law: AreaLaw):
+        from ..circuit import Circuit
+
         self.spec, self.law = spec, law
         self.circuit = Circuit.from_netlist(netlist)
         self.paths = list(spec.parameters)
@@ -142,7 +146,9 @@ class Loss:
 
         number, slope = jax.value_and_grad(value)(u)
         if not math.isfinite(float(number)) or not np.isfinite(np.asarray(slope)).all():
-            raise SimulationError(f"measure '{name}' or its derivative is not finite at {self.sizes_text(np.asarray(u))}.")
+            raise SimulationError(
+                f"measure '{name}' or its derivative is not finite at {self.sizes_text(np.asarray(u))}."
+            )
         return float(number), np.asarray(slope)
 
     def _shifts(self, circuit: Circuit, z: np.ndarray) -> dict[str, Any]:
@@ -246,8 +252,8 @@ def optimise(
     best, slack = found.x, margins(found.x).min()
     if slack < -1e-3:
         raise SimulationError(
-            f"no sizes within the limits were found (off by {-slack:.2%} after {found.nit} iterations: {found.message}); "
-            "give wider bounds, a looser tolerance or more area."
+            f"no sizes within the limits were found (off by {-slack:.2%} after {found.nit} iterations: "
+            f"{found.message}); give wider bounds, a looser tolerance or more area."
         )
     exact = {path: math.exp(x) for path, x in zip(loss.paths, best, strict=True)}
     after = rounded(exact, spec, None if small else limit, lambda sizes: loss_area(loss, sizes))

@@ -2,6 +2,7 @@
 
 from ..waveforms import Waveforms as Waveforms
 from ._meas import evaluate_measures as evaluate_measures
+from ._meas import try_measures as try_measures
 from ._shapes import charge as charge
 from ._shapes import decay_time as decay_time
 from ._shapes import energy_per_spike as energy_per_spike

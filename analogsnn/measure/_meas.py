@@ -54,8 +54,24 @@ def evaluate_measures(
 
     **Raises** `InputError` with every measure that does not happen or cannot be read, each with its place.
     """
+    results, problems = try_measures(waves, measures, params)
+    if problems and strict:
+        places = {measure.name: measure.location for measure in measures}
+        raise InputError(
+            "\n".join(f"{places[n]}: measure '{n}' has no value: {reason}" for n, reason in problems.items())
+        )
+    return results
+
+
+def try_measures(
+    waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float] | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """As `evaluate_measures`, for callers that go on where a measure does not happen.
+
+    **Returns** name → value, None without one; and name → why there is none.
+    """
     results: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     kind = {"time": "tran", "op": "op"}.get(waves.variable, "dc")
     for measure in measures:
         if measure.analysis != kind:
@@ -73,10 +89,8 @@ def evaluate_measures(
                 reason = (
                     f"'{measure.text}' cannot be evaluated ({error}); see the measures that docs/simulate.md lists."
                 )
-            problems.append(f"{measure.location}: measure '{measure.name}' has no value: {reason}")
-    if problems and strict:
-        raise InputError("\n".join(problems))
-    return results
+            problems[measure.name] = reason
+    return results, problems
 
 
 def _names(text: str) -> list[str]:

@@ -31,6 +31,7 @@ def transient(
     save: Iterable[str] | None = None,
     timeout: float = 600.0,
     fresh: bool = False,
+    keep: bool = True,
 ) -> Waveforms:
     """Solve a deck over time with ngspice.
 
@@ -42,7 +43,8 @@ def transient(
       circuits (`DEFAULT_OPTIONS`). A value of False switches an option off.
     - `save`: nodes to keep, such as `["vmem", "x1.vr"]`; by default all. Currents of sources are always kept.
     - `timeout`: wall-clock limit in s.
-    - `fresh`: solve even when the cache knows the result.
+    - `fresh`: solve even when the cache knows the result. `keep`: let the cache keep it; thousands of samples of one
+      deck would fill a disk.
 
     **Returns** `Waveforms` at ngspice's own time points.
 
@@ -60,7 +62,7 @@ def transient(
     times = [tran.step, stop] + ([tran.start] if tran.start or tran.max_step else [])
     times += [] if tran.max_step is None else [tran.max_step]
     line = ".tran " + " ".join(map(repr, map(float, times))) + (" uic" if tran.uic else "")
-    waves = _solve(netlist, line, "time", options, save, timeout, fresh)
+    waves = _solve(netlist, line, "time", options, save, timeout, fresh, keep)
     if waves.time[-1] < stop * (1 - 1e-9):
         raise NgspiceError(
             f"ngspice stopped at t = {waves.time[-1]:.6g} s of {stop:.6g} s without saying why; try a smaller reltol."
@@ -75,6 +77,7 @@ def dc(
     save: Iterable[str] | None = None,
     timeout: float = 600.0,
     fresh: bool = False,
+    keep: bool = True,
 ) -> Waveforms:
     """Sweep a source as the deck's `.dc` says. Arguments and errors as in `transient`.
 
@@ -88,7 +91,7 @@ def dc(
     for sweep in analysis.sweeps:
         words += [flat_name(sweep.source, sweep.source.rpartition(".")[2][0])]
         words += [repr(float(x)) for x in (sweep.start, sweep.stop, sweep.step)]
-    return _solve(netlist, " ".join(words), analysis.sweeps[0].source, options, save, timeout, fresh)
+    return _solve(netlist, " ".join(words), analysis.sweeps[0].source, options, save, timeout, fresh, keep)
 
 
 def operating_point(
@@ -98,12 +101,13 @@ def operating_point(
     save: Iterable[str] | None = None,
     timeout: float = 600.0,
     fresh: bool = False,
+    keep: bool = True,
 ) -> Waveforms:
     """The DC operating point, sources at their DC values. Arguments and errors as in `transient`.
 
     **Returns** `Waveforms` of one point.
     """
-    return _solve(_netlist(deck), ".op", "op", options, save, timeout, fresh)
+    return _solve(_netlist(deck), ".op", "op", options, save, timeout, fresh, keep)
 
 
 def run(
@@ -113,13 +117,14 @@ def run(
     save: Iterable[str] | None = None,
     timeout: float = 600.0,
     fresh: bool = False,
+    keep: bool = True,
 ) -> Waveforms:
     """Do the deck's first analysis, whichever it is. Arguments and errors as in `transient`."""
     netlist = _netlist(deck)
     if not netlist.analyses:
         raise InputError(f"{netlist.file} has no analysis; add .tran, .dc or .op.")
     solve = {Tran: transient, Dc: dc, Op: operating_point}[type(netlist.analyses[0])]
-    return solve(netlist, options=options, save=save, timeout=timeout, fresh=fresh)
+    return solve(netlist, options=options, save=save, timeout=timeout, fresh=fresh, keep=keep)
 
 
 def _netlist(deck: Deck) -> Netlist:
@@ -134,6 +139,7 @@ def _solve(
     save: Iterable[str] | None,
     timeout: float,
     fresh: bool,
+    keep: bool,
 ) -> Waveforms:
     merged = {k: v for k, v in merge_options(netlist.options, options).items() if v is not False}
     text = write_netlist(dataclasses.replace(netlist, options=dict(sorted(merged.items()))), analyses=False)
@@ -159,7 +165,8 @@ def _solve(
         check(probe, solved)
     assert vectors is not None
     waves = _waveforms(netlist, vectors, variable, supply, answer["statistics"] if variable == "time" else {})
-    store(key, waves)
+    if keep:
+        store(key, waves)
     return waves
 
 

@@ -3,6 +3,7 @@
 from ._ekv import COMMON_KEYS as COMMON_KEYS
 from ._ekv import INSTANCE_KEYS as INSTANCE_KEYS
 from ._ekv import KELVIN as KELVIN
+from ._ekv import OPTIONAL_KEYS as OPTIONAL_KEYS
 from ._ekv import POLAR_KEYS as POLAR_KEYS
 from ._ekv import Coefficients as Coefficients
 from ._ekv import capacitances as capacitances

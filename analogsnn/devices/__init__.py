@@ -10,3 +10,8 @@ from ._ekv import capacitances as capacitances
 from ._ekv import coefficients as coefficients
 from ._ekv import conductances as conductances
 from ._ekv import drain_current as drain_current
+from ._extract import CORE as CORE
+from ._extract import Currents as Currents
+from ._extract import fit_currents as fit_currents
+from ._extract import regions as regions
+from ._extract import relative_errors as relative_errors

@@ -29,7 +29,8 @@ use_float64()
 # circuits/cards/ekv.lib, the n device
 CARD = {
     "n": 1.3, "vt": 0.45, "kp": 300e-6, "ve": 1e7, "tcv": 1e-3, "gm": 0.0, "ph": 0.8, "th": 0.0, "dib": 0.0,
-    "bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5, "cox": 8.5e-3, "cgo": 0.3e-9, "cjw": 0.5e-9, "ut": 0.025865, "eps": 1e-3,
+    "bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5,
+    "cox": 8.5e-3, "cgo": 0.3e-9, "cjw": 0.5e-9, "ut": 0.025865, "eps": 1e-3,
 }  # fmt: skip
 P = {**CARD, "n": 1.35, "kp": 70e-6}
 SIZE = {"w": 2e-6, "l": 2e-6, "dvt": 0.0, "dbt": 0.0, "m": 1.0}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import calibrate as calibrate
     from . import chips as chips
     from . import errors as errors
     from . import library as library
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from . import ngspice as ngspice
     from . import sensitivity as sensitivity
     from . import transient as transient
+    from .calibrate import fit as fit
     from .chips import compile as compile
     from .circuit import Circuit as Circuit
     from .errors import AnalogSNNError as AnalogSNNError
@@ -37,7 +39,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice", "sensitivity", "transient")
+_ROOMS = (
+    "calibrate",
+    "chips",
+    "errors",
+    "library",
+    "measure",
+    "models",
+    "netlist",
+    "network",
+    "ngspice",
+    "sensitivity",
+    "transient",
+)
 _HOMES = {
     "AnalogSNNError": "errors",
     "Circuit": "circuit",
@@ -48,6 +62,7 @@ _HOMES = {
     "compile": "chips",
     "energy_per_spike": "measure",
     "evaluate_measures": "measure",
+    "fit": "calibrate",
     "intervals": "measure",
     "rate": "measure",
     "read_netlist": "netlist",

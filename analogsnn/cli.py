@@ -13,7 +13,16 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__, _cli_campaign, _cli_chips, _cli_doctor, _cli_records, _cli_sensitivity
+from . import (
+    __version__,
+    _cli_calibrate,
+    _cli_campaign,
+    _cli_chips,
+    _cli_doctor,
+    _cli_fit,
+    _cli_records,
+    _cli_sensitivity,
+)
 from .errors import AnalogSNNError, DoesNotFitError, InputError
 
 app = typer.Typer(
@@ -340,6 +349,8 @@ _cli_chips.add_to(app, _command)
 _cli_doctor.add_to(app, _command)
 _cli_sensitivity.add_to(app, _command)
 _cli_campaign.add_to(app, _command)
+_cli_calibrate.add_to(app, _command)
+_cli_fit.add_to(app, _command)
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ def bench_text(name: str, *, card: str = "ekv", parameters: Mapping[str, float] 
         target = f'"{Path(card).resolve()}"'
     else:
         raise InputError(f"there is no device card '{card}'; there are {', '.join(known)}, or give the path of a file.")
-    text, count = re.subn(r"(?m)^\.include \.\./circuits/cards/\w+\.lib$", lambda _: f".include {target}", text)
+    text, count = exchange_card(text, target)
     assert count == 1, f"{name} includes {count} cards"
     for key, value in (parameters or {}).items():
         pattern = rf"(?mi)^(\.param\b.*?\b{re.escape(key)}=)\S+"
@@ -103,6 +103,12 @@ def bench_text(name: str, *, card: str = "ekv", parameters: Mapping[str, float] 
             names = re.findall(r"(\w+)=", " ".join(re.findall(r"(?mi)^\.param (.*)$", text)))
             raise InputError(f"bench '{name}' has no parameter '{key}'; there are {', '.join(names) or 'none'}.")
     return text
+
+
+def exchange_card(text: str, card: Path | str) -> tuple[str, int]:
+    """A deck's text with `card` in place of the library's card that it includes, and how many such lines it had."""
+    target = f'"{card.resolve()}"' if isinstance(card, Path) else card
+    return re.subn(r"(?m)^\.include \S*cards/\w+\.lib\s*$", lambda _: f".include {target}", text)
 
 
 def _card_root(card: str) -> list[Path]:

@@ -22,7 +22,10 @@ _FLOOR = 1e-30  # A
 # Gate, source and drain against bulk: weak and strong inversion, saturated and not, forward and reverse.
 _POINTS = ((0.3, 0.0, 0.9), (0.9, 0.1, 0.15), (1.5, 0.6, 0.2), (0.2, -0.1, 0.05))
 # The card's values as they are, and with every term on at another temperature and size.
-_TERMS = {"gm": 0.2, "th": 0.3, "dib": 2e-8}
+_TERMS = {
+    "gm": 0.2, "th": 0.3, "dib": 2e-8, "bk": 0.2, "ns": 0.1, "vl": 4e-8, "vll": -3e-15, "nl": -2e-9, "tcn": -0.03,
+    "bex": -1.2,
+}  # fmt: skip
 _INSTANCE = {"w": 3.1e-6, "l": 0.7e-6, "dvt": 4e-3, "dbt": -0.05}
 
 
@@ -67,7 +70,8 @@ def _difference(device: Device, body: list[Element], celsius: float) -> str:
         for key in (*POLAR_KEYS, *COMMON_KEYS)
     }
     settings: list[dict[str, float]] = [{"temp": celsius}]
-    terms = {bindings[key].path: value for key, value in _TERMS.items()}  # type: ignore[union-attr]
+    # A card without the optional keys is without their terms.
+    terms = {found.path: value for key, value in _TERMS.items() if (found := bindings[key]) is not None}
     sizes = {f"{device.name}.{key}": value for key, value in _INSTANCE.items()}
     settings.append({"temp": celsius + 40.0, **terms, **sizes})
     for overrides in settings:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..devices import COMMON_KEYS, INSTANCE_KEYS, KELVIN, POLAR_KEYS
+from ..devices import COMMON_KEYS, INSTANCE_KEYS, KELVIN, OPTIONAL_KEYS, POLAR_KEYS
 from ..errors import InputError
 from ..netlist import PARAMETER_FUNCTIONS, Behavioural, Device, Element, Evaluator, Name, walk
 from ._functions import JAX_PARAMETER_FUNCTIONS
@@ -36,7 +36,7 @@ def lane_axes() -> Values:
 
 
 # Terms of the card that are left out of the program while they are all zero.
-_EXTENDED_KEYS = ("gm", "dib", "th")
+_EXTENDED_KEYS = ("gm", "dib", "th", "bk", "ns")
 
 
 def extended(values: Values) -> bool:
@@ -79,6 +79,9 @@ def element_values(topology: Topology, numbers: Evaluator) -> Values:
         for key in (*POLAR_KEYS, *COMMON_KEYS):
             name = f"ekv_{key}{polarity if key in POLAR_KEYS else ''}"
             binding = fet.inside.find(name)
+            if binding is None and key in OPTIONAL_KEYS:
+                card[key].append(OPTIONAL_KEYS[key])
+                continue
             if binding is None:
                 where = fet.definition.file
                 raise refuse(fet, f"the card in {where} says '* model: ekv' and has no parameter '{name}'.",

@@ -5,11 +5,18 @@ DOI 10.1007/BF01239381, in the smooth form that `circuits/cards/ekv.lib` states 
 referred to the bulk and all signs flipped for a p device, T in kelvin:
 
     s  = √(vds² + ε²)                            |vds| without its kink
-    x  = ph + (vsb + vdb - s)/2,  p = (x + √(x² + ε²))/2 + 1e-9
-    VT = vt + gm (√p - √ph) - dib/L s            vt: threshold at T, mismatch included
-    vp = (vgb - VT)/n
+    vm = (vsb + vdb - s)/2                       the smaller of vsb and vdb, without its kink
+    x  = ph + vm,  p = (x + √(x² + ε²))/2 + 1e-9,  f = √p - √ph
+    n  = n0 + nl/L + tcn (T/T0 - 1)
+    VT = vt + vl/L + vll/L² + gm f - bk vm - dib/L s      vt: threshold at T, mismatch included
+    e  = (vgb - VT)/n
+    vp = e + (e - vm) ns f                       ns: by how much 1/n grows with the bulk's reverse bias
     lf = ln(1 + e^((vp - vsb)/2UT)),  lr the same with vdb
+    IS = 2 n kp (T/T0)^bex W/L UT²
     I  = IS (lf - lr)(lf + lr) (1 + s/(ve L)) / (1 + th UT (lf + lr))
+
+The pinch-off voltage is that of a device whose threshold and slope are those at the bias of its source: with ns = 0 and
+bk = 0 it is (vgb - VT)/n. The terms vl to bex are ours; each is what a fit to BSIM3 could not do without.
 
 A new term costs this file and the card: the tests compare `conductances` with automatic differentiation of
 `drain_current`, and both with ngspice.
@@ -28,7 +35,9 @@ KELVIN = 273.15
 REFERENCE_TEMPERATURE = 300.15  # K, where the card's values hold
 
 # Keys of the card, with the letter of the polarity behind them, and those without.
-POLAR_KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib")
+POLAR_KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib", "bk", "ns", "vl", "vll", "nl", "tcn", "bex")
+# What a card that does not name them has: it is older than they are.
+OPTIONAL_KEYS = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5}
 COMMON_KEYS = ("cox", "cgo", "cjw", "ut", "eps")
 INSTANCE_KEYS = ("w", "l", "dvt", "dbt", "m")
 _ROOT_SHIFT = 1e-9  # V, keeps √p differentiable where p would vanish
@@ -37,7 +46,7 @@ _ROOT_SHIFT = 1e-9  # V, keeps √p differentiable where p would vanish
 class Coefficients(NamedTuple):
     """What the current needs of each transistor, worked out once before a run; arrays `[fet]` or `[fet, lane]`.
 
-    The last four are None when body effect, mobility reduction and DIBL are off: the short form is then used.
+    The last six are None when body effect, mobility reduction and DIBL are off: the short form is then used.
     """
 
     specific: Any  # IS, A
@@ -50,6 +59,8 @@ class Coefficients(NamedTuple):
     phi: Any = None  # ph, V
     dibl: Any = None  # dib/L
     mobility: Any = None  # th UT
+    linear: Any = None  # bk
+    steepening: Any = None  # ns, 1/√V
 
 
 def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: Any, *, extended: bool) -> Coefficients:
@@ -57,26 +68,32 @@ def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: 
 
     **Arguments**
 
-    - `card`: `POLAR_KEYS` and `COMMON_KEYS`, each an array over the transistors (of their own polarity).
+    - `card`: `POLAR_KEYS` and `COMMON_KEYS`, each an array over the transistors (of their own polarity); those of
+      `OPTIONAL_KEYS` may be absent.
     - `instance`: `w`, `l` in m, `dvt` in V (positive: larger |VT|), `dbt` relative, `m` parallel devices.
     - `celsius`: temperature in °C.
     - `extended`: whether body effect, mobility reduction and DIBL take part. False leaves them out of the program.
     """
     w, l, dvt, dbt, m = (instance[key] for key in INSTANCE_KEYS)  # noqa: E741
+    card = {**OPTIONAL_KEYS, **card}
     ratio = (celsius + KELVIN) / REFERENCE_TEMPERATURE
     ut = card["ut"] * ratio
-    kp = card["kp"] * ratio**-1.5
+    kp = card["kp"] * ratio ** card["bex"]
+    n = card["n"] + card["nl"] / l + card["tcn"] * (ratio - 1)
     base = (
-        2 * card["n"] * kp * (1 + dbt) * m * w / l * ut**2,
-        card["vt"] + dvt - card["tcv"] * (celsius + KELVIN - REFERENCE_TEMPERATURE),
-        1 / card["n"],
+        2 * n * kp * (1 + dbt) * m * w / l * ut**2,
+        card["vt"]
+        + dvt
+        + (card["vl"] + card["vll"] / l) / l
+        - card["tcv"] * (celsius + KELVIN - REFERENCE_TEMPERATURE),
+        1 / n,
         1 / (2 * ut),
         1 / (card["ve"] * l),
         card["eps"] ** 2,
     )
     if not extended:
         return Coefficients(*base)
-    return Coefficients(*base, card["gm"], card["ph"], card["dib"] / l, card["th"] * ut)
+    return Coefficients(*base, card["gm"], card["ph"], card["dib"] / l, card["th"] * ut, card["bk"], card["ns"])
 
 
 def capacitances(card: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,9 +148,12 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
     s = jnp.sqrt(vds * vds + c.eps2)
     pinch = (vg - c.threshold) * c.slope
     if c.body is not None:
-        x = c.phi + 0.5 * (vs + vd - s)
+        low = 0.5 * (vs + vd - s)
+        x = c.phi + low
         p = 0.5 * (x + jnp.sqrt(x * x + c.eps2)) + _ROOT_SHIFT
-        pinch = pinch - (c.body * (jnp.sqrt(p) - jnp.sqrt(c.phi)) - c.dibl * s) * c.slope
+        rise = jnp.sqrt(p) - jnp.sqrt(c.phi)
+        pinch = pinch - (c.body * rise - c.linear * low - c.dibl * s) * c.slope
+        pinch = pinch + (pinch - low) * (c.steepening * rise)
     lf, lr = softplus((pinch - vs) * c.thermal), softplus((pinch - vd) * c.thermal)
     current = c.specific * (lf - lr) * (lf + lr) * (1 + s * c.early)
     return current if c.mobility is None else current / (1 + c.mobility * (lf + lr))
@@ -148,23 +168,29 @@ def conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any, 
     s = jnp.sqrt(vds * vds + c.eps2)
     steer = vds / s  # ∂s/∂vd = -∂s/∂vs
     pinch = (vg - c.threshold) * c.slope
-    pinch_s = pinch_d = 0.0
+    pinch_g, pinch_s, pinch_d = c.slope, 0.0, 0.0
     if c.body is not None:
-        x = c.phi + 0.5 * (vs + vd - s)
+        low, low_s, low_d = 0.5 * (vs + vd - s), 0.5 * (1 + steer), 0.5 * (1 - steer)
+        x = c.phi + low
         root = jnp.sqrt(x * x + c.eps2)
         p = 0.5 * (x + root) + _ROOT_SHIFT
         sqrt_p = jnp.sqrt(p)
-        pinch = pinch - (c.body * (sqrt_p - jnp.sqrt(c.phi)) - c.dibl * s) * c.slope
-        by_x = c.body * 0.25 * (1 + x / root) / sqrt_p
-        pinch_s = -(by_x * 0.5 * (1 + steer) + c.dibl * steer) * c.slope
-        pinch_d = -(by_x * 0.5 * (1 - steer) - c.dibl * steer) * c.slope
+        rise, rise_x = sqrt_p - jnp.sqrt(c.phi), 0.25 * (1 + x / root) / sqrt_p
+        pinch = pinch - (c.body * rise - c.linear * low - c.dibl * s) * c.slope
+        by_low, by_s = (c.linear - c.body * rise_x) * c.slope, c.dibl * c.slope
+        # vp = e + (e - vm) ns f
+        stretch, bend = 1 + c.steepening * rise, c.steepening * ((pinch - low) * rise_x - rise)
+        pinch = pinch + (pinch - low) * (c.steepening * rise)
+        pinch_g = c.slope * stretch
+        pinch_s = (by_low * low_s - by_s * steer) * stretch + bend * low_s
+        pinch_d = (by_low * low_d + by_s * steer) * stretch + bend * low_d
     xf, xr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
     (lf, tail_f), (lr, tail_r) = _softplus_and_tail(xf), _softplus_and_tail(xr)
     # d lf = qf d(pinch - vs), d lr = qr d(pinch - vd)
     qf, qr = _sigmoid(xf, tail_f) * c.thermal, _sigmoid(xr, tail_r) * c.thermal
     total, early = lf + lr, 1 + s * c.early
     square = (lf - lr) * total
-    lf_g, lr_g = qf * c.slope, qr * c.slope
+    lf_g, lr_g = qf * pinch_g, qr * pinch_g
     lf_s, lr_s = qf * (pinch_s - 1), qr * pinch_s
     lf_d, lr_d = qf * pinch_d, qr * (pinch_d - 1)
     scale = c.specific

@@ -16,6 +16,8 @@ from ..netlist import Device, Evaluator, Netlist, write_netlist
 
 _TOLERANCE = 1e-6
 _KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib")
+# Later terms; a card that does not name them is without them.
+_OPTIONAL = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5}
 # Drain, gate, source and bulk against bulk, for the n device: moderate inversion, saturated.
 _POINT = (0.9, 0.45, 0.05, 0.0)
 
@@ -33,15 +35,20 @@ def ekv_current(
     - `w`, `l`: m. `vgb`, `vsb`, `vdb`: V. `dvt`: V. `dbt`: relative. `celsius`: °C.
     """
     n, vt, kp, early, fall, body, phi, theta, dibl = (card[f"ekv_{key}{polarity}"] for key in _KEYS)
+    linear, steepening, vl, vll, nl, tcn, bex = (card.get(f"ekv_{key}{polarity}", v) for key, v in _OPTIONAL.items())
     ratio = (celsius + 273.15) / 300.15
     ut = card["ekv_ut"] * ratio
     eps = card["ekv_eps"]
+    n = n + nl / l + tcn * (ratio - 1)
     vds = math.hypot(vdb - vsb, eps)
-    x = phi + 0.5 * (vsb + vdb - vds)
-    shift = body * (math.sqrt(0.5 * (x + math.hypot(x, eps)) + 1e-9) - math.sqrt(phi)) - dibl / l * vds
-    pinch = (vgb - (vt + dvt - fall * (celsius - 27.0) + shift)) / n
+    low = 0.5 * (vsb + vdb - vds)
+    x = phi + low
+    rise = math.sqrt(0.5 * (x + math.hypot(x, eps)) + 1e-9) - math.sqrt(phi)
+    threshold = vt + dvt + vl / l + vll / l**2 - fall * (celsius - 27.0) + body * rise - linear * low - dibl / l * vds
+    straight = (vgb - threshold) / n
+    pinch = straight + (straight - low) * steepening * rise
     forward, reverse = (_softplus((pinch - v) / (2 * ut)) for v in (vsb, vdb))
-    specific = 2 * n * kp * ratio**-1.5 * (1 + dbt) * w / l * ut**2
+    specific = 2 * n * kp * ratio**bex * (1 + dbt) * w / l * ut**2
     current = specific * (forward - reverse) * (forward + reverse) * (1 + vds / (early * l))
     return current / (1 + theta * ut * (forward + reverse))
 
@@ -84,6 +91,9 @@ def _probe(netlist: Netlist, device: Device, polarity: str) -> Probe | None:
         if binding is None:
             return None  # a card of the user's own with other names
         card[name] = float(evaluator.binding(binding))
+    for key in _OPTIONAL:
+        if (binding := device.inside.find(f"ekv_{key}{polarity}")) is not None:
+            card[f"ekv_{key}{polarity}"] = float(evaluator.binding(binding))
     sign = 1.0 if polarity == "n" else -1.0
     held = {"0": 0.0}
     for node, value in sorted(zip(device.nodes, _POINT, strict=True), key=lambda pair: pair[1]):

@@ -29,6 +29,7 @@ use_float64()
 # circuits/cards/ekv.lib, the n device
 CARD = {
     "n": 1.3, "vt": 0.45, "kp": 300e-6, "ve": 1e7, "tcv": 1e-3, "gm": 0.0, "ph": 0.8, "th": 0.0, "dib": 0.0,
+    "bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5,
     "cox": 8.5e-3, "cgo": 0.3e-9, "cjw": 0.5e-9, "ut": 0.025865, "eps": 1e-3,
 }  # fmt: skip
 P = {**CARD, "n": 1.35, "kp": 70e-6}
@@ -38,7 +39,19 @@ TERMS = {
     "body": {"gm": 0.2},
     "mobility": {"th": 0.3},
     "dibl": {"dib": 2e-8},
-    "all": {"gm": 0.2, "th": 0.3, "dib": 2e-8},
+    "steeper": {"bk": 0.1, "ns": 0.15},
+    "all": {
+        "gm": 0.5,
+        "th": 0.3,
+        "dib": 2e-8,
+        "bk": 0.2,
+        "ns": 0.12,
+        "vl": 4e-8,
+        "vll": -4e-15,
+        "nl": -2e-9,
+        "tcn": -0.03,
+        "bex": -1.1,
+    },
 }
 TEMPERATURES = (-40.0, 27.0, 125.0)
 # Gate, source and drain against bulk: every inversion, both directions, zero and tiny vds, forward-biased bulk

@@ -21,8 +21,18 @@ TERMS = {
     "body": {"ekv_gmn": 0.2, "ekv_gmp": 0.1},
     "mobility": {"ekv_thn": 0.3, "ekv_thp": 0.2},
     "dibl": {"ekv_dibn": 2e-8, "ekv_dibp": 1e-8},
-    "all": {"ekv_gmn": 0.2, "ekv_gmp": 0.1, "ekv_thn": 0.3, "ekv_thp": 0.2, "ekv_dibn": 2e-8, "ekv_dibp": 1e-8},
+    "steeper": {"ekv_bkn": 0.1, "ekv_bkp": 0.2, "ekv_nsn": 0.15, "ekv_nsp": 0.1},
+    "length": {
+        "ekv_vln": 4e-8,
+        "ekv_vlp": 3e-8,
+        "ekv_vlln": -4e-15,
+        "ekv_vllp": -3e-15,
+        "ekv_nln": -2e-9,
+        "ekv_nlp": -3e-9,
+    },
+    "temperature": {"ekv_tcnn": -0.03, "ekv_tcnp": 0.02, "ekv_bexn": -1.1, "ekv_bexp": -1.7},
 }
+TERMS["all"] = {name: value for terms in TERMS.values() for name, value in terms.items()}
 POINTS = [(0.4, 0.0, 0.9), (0.2, 0.0, 0.05), (0.7, 0.3, 0.1), (1.8, 0.0, 1.8), (0.5, 0.2, 0.2001), (0.3, -0.1, 0.6)]
 
 

@@ -1,0 +1,14 @@
+"""From a process to a card, from a circuit to a model, from measurements to parameters; each with its errors."""
+
+from ._card import ExtractedCard as ExtractedCard
+from ._card import Grid as Grid
+from ._card import extract_card as extract_card
+from ._card_page import write_card_page as write_card_page
+from ._fit import Fit as Fit
+from ._fit import Fitted as Fitted
+from ._fit import Parameter as Parameter
+from ._fit import fit as fit
+from ._fit_page import write_fit_page as write_fit_page
+from ._fit_spec import fit_file as fit_file
+from ._targets import FitWarning as FitWarning
+from ._targets import Target as Target

@@ -1,5 +1,7 @@
 """Populations and connections, and their simulation."""
 
+from ._calibration import Calibration as Calibration
+from ._calibration import Depression as Depression
 from ._encoder import level_crossings as level_crossings
 from ._events import read_events as read_events
 from ._file import Defaults as Defaults
@@ -23,9 +25,10 @@ from ._nir import read_nir as read_nir
 from ._nir import write_nir as write_nir
 from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
-from ._simulate import DT as DT
+from ._record import record as record
 from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks
+from ._step import DT as DT
 from ._step import step_for as step_for

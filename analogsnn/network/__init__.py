@@ -2,8 +2,19 @@
 
 from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
+from ._classify import Samples as Samples
+from ._classify import accuracy as accuracy
+from ._classify import counting_loss as counting_loss
+from ._classify import members as members
+from ._dense import Devices as Devices
+from ._dense import allowed as allowed
+from ._dense import dense as dense
+from ._dense import mismatched as mismatched
+from ._dense import with_weights as with_weights
 from ._encoder import level_crossings as level_crossings
 from ._events import read_events as read_events
+from ._exact import Trains as Trains
+from ._exact import spike_trains as spike_trains
 from ._file import Defaults as Defaults
 from ._file import NetworkFile as NetworkFile
 from ._file import read_network as read_network
@@ -26,9 +37,16 @@ from ._nir import write_nir as write_nir
 from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
 from ._record import record as record
+from ._response import response as response
 from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks
 from ._step import DT as DT
 from ._step import step_for as step_for
+from ._surrogate import Stepped as Stepped
+from ._surrogate import binned as binned
+from ._surrogate import stepped as stepped
+from ._train import Trained as Trained
+from ._train import straight_through as straight_through
+from ._train import train as train

@@ -133,7 +133,7 @@ def lanes(
         u_spike=stack("u_spike"), u_reset=stack("u_reset"), t_ref=stack("t_ref"),
         slew=physics.kappa / (physics.c["mem"] * physics.ut) / PA, i0=physics.i0 * PA,
         decay=stack("decay").swapaxes(0, 1).ravel(), dpi_gain=stack("dpi_gain").swapaxes(0, 1).ravel(),
-        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=_feedback(first),
+        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=feedback_constants(first),
         late_owner=np.array([lane * sources + source for lane, source, *_ in late], np.int64),
         late_delay=np.array([delay for _, _, delay, *_ in late], float),
         late_use=np.array([0.0 if depression is None or not stp else depression.use for _, _, _, stp, *_ in late]),
@@ -142,7 +142,15 @@ def lanes(
     )  # fmt: skip
 
 
-def _feedback(network: Network) -> tuple[str, tuple[float, ...]]:
+def charge_per_current(network: Network, names: Sequence[str]) -> np.ndarray:
+    """The dimensionless charge t_p κ/(C U_T) that a weight current of 1 pA gives in one pulse: [type, N]."""
+    physics = network.physics
+    width = np.concatenate([np.full(p.size, p.pulse) for p in network.populations])
+    return np.stack([width * physics.kappa / (physics.c[k] * physics.ut) / PA for k in names]).reshape(-1, network.size)
+
+
+def feedback_constants(network: Network) -> tuple[str, tuple[float, ...]]:
+    """The kind of the feedback's law, and its constants in pA and ln(pA)."""
     law, kappa, i0 = network.physics.feedback, network.physics.kappa, network.physics.i0 * PA
     if law is None:
         return "none", ()

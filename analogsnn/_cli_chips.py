@@ -138,7 +138,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
         def work(started: float) -> dict[str, Any]:
             from .chips import check_playback
             from .network import chips as produce
-            from .network import lanes, read_events, simulate, step_for
+            from .network import lanes, read_events, simulate
 
             _check_outputs(out)
             if not (0 <= cv < 10):
@@ -152,8 +152,10 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 raise InputError(f"--duration is '{duration}'; it must be positive.")
             if any(c.delay != "none" or c.stp for c in network.connections):
                 typer.echo("warning: delays and short-term depression have no calibration and are left out.", err=True)
+                plain = tuple(replace(c, delay="none", stp=False) for c in network.connections)
+                network = replace(network, connections=plain)
             devices = lanes(network, produce(chips, cv, seed))
-            spikes = simulate(devices, given, seconds, dt=step_for(devices))
+            spikes = simulate(devices, given, seconds)
             if out is not None:
                 _write_spikes(out, network, spikes)
             return spikes_record(network, spikes, chips, seconds)

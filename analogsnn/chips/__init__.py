@@ -12,6 +12,8 @@ from ._configuration import configuration_schema as configuration_schema
 from ._core_weights import CoreWeights as CoreWeights
 from ._decode import decode as decode
 from ._differences import differences as differences
+from ._levels import WeightLevels as WeightLevels
+from ._levels import weight_levels as weight_levels
 from ._load import builtin_chips as builtin_chips
 from ._load import load_chip as load_chip
 from ._mapping import BiasRow as BiasRow
@@ -20,6 +22,8 @@ from ._mapping import Occupancy as Occupancy
 from ._mapping import Place as Place
 from ._playback import check_playback as check_playback
 from ._provenance import Provenance as Provenance
+from ._train_for import Arrival as Arrival
+from ._train_for import train_for_chip as train_for_chip
 from ._translate import Meaning as Meaning
 from ._translate import Translation as Translation
 from ._translate import meaning as meaning

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..models import ExponentFeedback, SigmoidFeedback
+from ._calibration import Calibration
 from ._mismatch import Mismatch
-from ._network import SYNAPSE_TYPES, Network
+from ._network import DELAYS, SYNAPSE_TYPES, Network
 
 # Currents are kept in picoampere inside the simulation: 1e-12 A and its products stay far from float32's limits.
 PA = 1e12
@@ -29,8 +30,12 @@ class Lanes:
     - `i_leak`, `i_gain`, `i_dc`, `u_spike`, `u_reset`: [L, N]; the last two are ln(I/pA). `t_ref`: [L, N] s.
     - `slew`: κ/(C_mem U_T) in 1/(pA s). `decay`: [D·L·N] 1/s. `dpi_gain`: [D·L·N] I_g in pA.
     - `nmda_gate`: [L, N] gate current in pA, 0 where the gate is open.
-    - `targets`: int32 [L·S, F] flat DPI index; `charge`: [L·S, F], the dimensionless pulse I_w t_p κ/(C U_T).
+    - `targets`: int32 [L·S + E, F] flat DPI index; `charge`: the same shape, the dimensionless pulse
+      I_w t_p κ/(C U_T). The first L·S rows are what a source does at once; each of the E others is what one does with
+      one delay or through depressing synapses: `late_owner` int [E] the source's row, `late_delay` s [E],
+      `late_use` [E] the part of the resource that an event uses, 0 without depression, `recovery` 1/s.
     - `feedback`: (kind, constants), see `Physics.feedback`.
+    - `noise`: as in `Calibration`. `keys`: int [L, 2], seed and number of each chip, the address of its noise.
     """
 
     lanes: int
@@ -51,21 +56,50 @@ class Lanes:
     targets: np.ndarray
     charge: np.ndarray
     feedback: tuple[str, tuple[float, ...]]
+    late_owner: np.ndarray
+    late_delay: np.ndarray
+    late_use: np.ndarray
+    recovery: float
+    noise: float
+    keys: np.ndarray
+
+    def part(self, first: int, last: int) -> Lanes:
+        """The lanes from `first` to before `last`, as if they had been made alone."""
+        count, d, n, s = last - first, len(self.names), self.neurons, self.sources
+        mine = (self.late_owner >= first * s) & (self.late_owner < last * s)
+        rows = np.concatenate([np.arange(first * s, last * s), self.lanes * s + np.flatnonzero(mine)])
+        dpi, rest = np.divmod(self.targets[rows].astype(np.int64), self.lanes * n)
+        targets = np.where(dpi == d, d * count * n, dpi * (count * n) + rest - first * n)
+        split = {k: getattr(self, k).reshape(d, self.lanes, n)[:, first:last].ravel() for k in ("decay", "dpi_gain")}
+        each = ("i_leak", "i_gain", "i_dc", "u_spike", "u_reset", "t_ref", "nmda_gate", "keys")
+        split |= {k: getattr(self, k)[first:last] for k in each}
+        return replace(
+            self, lanes=count, targets=targets.astype(np.int32), charge=self.charge[rows], **split,
+            late_owner=self.late_owner[mine] - first * s, late_delay=self.late_delay[mine],
+            late_use=self.late_use[mine],
+        )  # fmt: skip
 
 
-def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> Lanes:
+def lanes(
+    networks: Network | Sequence[Network], chips: Sequence[Mismatch], calibration: Calibration | None = None
+) -> Lanes:
     """The devices of one network on several chips, or of one network a chip.
 
     **Arguments**
 
     - `networks`: one for all lanes, or one a lane; they may differ in numbers and connections, not in sizes.
     - `chips`: the mismatch of each lane.
+    - `calibration`: delays, depression and noise, for networks that have them.
 
-    **Raises** `InputError` when sizes or physics differ between lanes.
+    **Raises** `InputError` when sizes or physics differ between lanes, or a connection has a delay or depression that
+    is not calibrated.
     """
+    calibration = calibration or Calibration()
     nets = [networks] * len(chips) if isinstance(networks, Network) else list(networks)
     if not chips or len(nets) != len(chips):
         raise InputError(f"{len(nets)} networks for {len(chips)} chips; give one network, or as many as chips.")
+    for net in {id(n): n for n in nets}.values():
+        calibration.check(net)
     first = nets[0]
     shape = [[p.size for p in group] for group in (first.populations, first.inputs)]
     for other in nets[1:]:
@@ -76,32 +110,47 @@ def lanes(networks: Network | Sequence[Network], chips: Sequence[Mismatch]) -> L
     used = [k for k in SYNAPSE_TYPES if any(c.synapse == k and len(c.pairs) for n in nets for c in n.connections)]
     adapts = any(p.neuron.adaptation is not None for n in nets for p in n.populations)
     names = (*used, "AHP") if adapts else tuple(used)
-    rows = [_lane(net, chip, names) for net, chip in zip(nets, chips, strict=True)]
+    rows = [_lane(net, chip, names, calibration) for net, chip in zip(nets, chips, strict=True)]
     n, d = first.size, len(names)
     sources = n + sum(i.size for i in first.inputs)
-    width = max([1, *(len(t) for row in rows for t, _ in row["fan_out"])])
-    targets = np.full((len(rows) * sources, width), len(rows) * d * n, np.int32)
-    charge = np.zeros((len(rows) * sources, width), np.float32)
-    for lane, row in enumerate(rows):
-        for source, (t, q) in enumerate(row["fan_out"]):
-            targets[lane * sources + source, : len(t)] = (t // n * len(rows) + lane) * n + t % n
-            charge[lane * sources + source, : len(t)] = q
+    late = [(lane, *rest) for lane, row in enumerate(rows) for rest in row["late"]]
+    prompt = [(lane, t, q) for lane, row in enumerate(rows) for t, q in row["fan_out"]]
+    all_rows = [*prompt, *((lane, t, q) for lane, *_, t, q in late)]
+    width = max([1, *(len(t) for _, t, _ in all_rows)])
+    targets = np.full((len(all_rows), width), len(rows) * d * n, np.int32)
+    charge = np.zeros((len(all_rows), width), np.float32)
+    for k, (lane, t, q) in enumerate(all_rows):
+        targets[k, : len(t)] = (t // n * len(rows) + lane) * n + t % n
+        charge[k, : len(t)] = q
 
     def stack(key: str) -> np.ndarray:
         return np.stack([row[key] for row in rows]).astype(np.float32)
 
-    physics = first.physics
+    physics, depression = first.physics, calibration.depression
     return Lanes(
         lanes=len(rows), neurons=n, sources=sources, names=names,
         i_leak=stack("i_leak"), i_gain=stack("i_gain"), i_dc=stack("i_dc"),
         u_spike=stack("u_spike"), u_reset=stack("u_reset"), t_ref=stack("t_ref"),
         slew=physics.kappa / (physics.c["mem"] * physics.ut) / PA, i0=physics.i0 * PA,
         decay=stack("decay").swapaxes(0, 1).ravel(), dpi_gain=stack("dpi_gain").swapaxes(0, 1).ravel(),
-        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=_feedback(first),
+        nmda_gate=stack("nmda_gate"), targets=targets, charge=charge, feedback=feedback_constants(first),
+        late_owner=np.array([lane * sources + source for lane, source, *_ in late], np.int64),
+        late_delay=np.array([delay for _, _, delay, *_ in late], float),
+        late_use=np.array([0.0 if depression is None or not stp else depression.use for _, _, _, stp, *_ in late]),
+        recovery=0.0 if depression is None else 1.0 / depression.tau,
+        noise=calibration.noise, keys=np.array([[chip.seed, chip.chip] for chip in chips], np.uint32),
     )  # fmt: skip
 
 
-def _feedback(network: Network) -> tuple[str, tuple[float, ...]]:
+def charge_per_current(network: Network, names: Sequence[str]) -> np.ndarray:
+    """The dimensionless charge t_p κ/(C U_T) that a weight current of 1 pA gives in one pulse: [type, N]."""
+    physics = network.physics
+    width = np.concatenate([np.full(p.size, p.pulse) for p in network.populations])
+    return np.stack([width * physics.kappa / (physics.c[k] * physics.ut) / PA for k in names]).reshape(-1, network.size)
+
+
+def feedback_constants(network: Network) -> tuple[str, tuple[float, ...]]:
+    """The kind of the feedback's law, and its constants in pA and ln(pA)."""
     law, kappa, i0 = network.physics.feedback, network.physics.kappa, network.physics.i0 * PA
     if law is None:
         return "none", ()
@@ -111,8 +160,11 @@ def _feedback(network: Network) -> tuple[str, tuple[float, ...]]:
     return "sigmoid", (law.gain * PA, law.threshold * PA, law.norm * PA)
 
 
-def _lane(net: Network, chip: Mismatch, names: tuple[str, ...]) -> dict:
-    """One lane's arrays, [N] and [D, N], and the fan-out of every source: (DPI index, charge), sorted and merged."""
+def _lane(net: Network, chip: Mismatch, names: tuple[str, ...], calibration: Calibration) -> dict:
+    """One lane's arrays, [N] and [D, N], and the fan-out of every source: (DPI index, charge), sorted and merged.
+
+    `late`: (source, delay in s, depressing, DPI index, charge) of what does not happen at once and in full.
+    """
     physics, n, d = net.physics, net.size, len(names)
     role = {name: ("ahp" if name == "AHP" else name) for name in names}
 
@@ -144,24 +196,34 @@ def _lane(net: Network, chip: Mismatch, names: tuple[str, ...]) -> dict:
         decay[k] = 1.0 / physics.time_constant(i_tau, role[name])
         gain[k] = i_gain * PA
     row["decay"], row["dpi_gain"] = decay, gain
-    row["fan_out"] = _fan_out(net, chip, names)
+    row["fan_out"], row["late"] = _fan_out(net, chip, names, calibration)
     return row
 
 
-def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...], calibration: Calibration) -> tuple[list, list]:
     physics, n = net.physics, net.size
+    late: list[tuple[int, float, bool, np.ndarray, np.ndarray]] = []
     offsets = net.offsets()
     starts = {**offsets, **{k: n + v for k, v in net.input_offsets().items()}}
     sources, targets, charges = [], [], []
-    for (source, target, kind), (pairs, weight) in _by_projection(net).items():
+    for (source, target, kind), (pairs, weight, delay, stp) in _by_projection(net).items():
         post = net.population(target)
         # One pulse extender a neuron, one weight transistor a synapse.
         pulse = physics.discharge_current(post.pulse, "pulse") * chip.draw(f"{target}.pulse", post.size)
         width = physics.discharge_time(pulse, "pulse")[pairs[:, 1]]
         current = weight * chip.draw(f"{source}>{target}.{kind}.weight", len(pairs))
-        sources.append(starts[source] + pairs[:, 0])
-        targets.append(names.index(kind) * n + offsets[target] + pairs[:, 1])
-        charges.append(current * width * physics.kappa / (physics.c[kind] * physics.ut))
+        own = starts[source] + pairs[:, 0]
+        dpi = names.index(kind) * n + offsets[target] + pairs[:, 1]
+        charge = current * width * physics.kappa / (physics.c[kind] * physics.ut)
+        now = (delay == 0) & ~stp
+        sources.append(own[now])
+        targets.append(dpi[now])
+        charges.append(charge[now])
+        if not np.all(now):
+            seconds = np.array([0.0, *(calibration.delays.get(name, 0.0) for name in DELAYS[1:])])[delay]
+            drawn = chip.draw(f"{source}>{target}.{kind}.delay", len(pairs))
+            seconds = np.where(delay == DELAYS.index("mismatched"), seconds * drawn, seconds)
+            late += _late(own[~now], seconds[~now], stp[~now], dpi[~now], charge[~now])
     if "AHP" in names:
         for p in net.populations:
             if p.neuron.adaptation is not None:
@@ -173,7 +235,7 @@ def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple
                 charges.append(weight * a.pulse * physics.kappa / (physics.c["ahp"] * physics.ut))
     total = n + sum(i.size for i in net.inputs)
     if not sources:
-        return [(np.empty(0, int), np.empty(0))] * total
+        return [(np.empty(0, int), np.empty(0))] * total, late
     s, t, q = (np.concatenate(x) for x in (sources, targets, charges))
     # Equal pulses of one source into one DPI add exactly (see `_simulate`), so they share an entry.
     key = s * (len(names) * n) + t
@@ -181,13 +243,27 @@ def _fan_out(net: Network, chip: Mismatch, names: tuple[str, ...]) -> list[tuple
     merged = np.bincount(inverse, weights=q)
     owner, target = np.divmod(unique, len(names) * n)
     cuts = np.searchsorted(owner, np.arange(1, total))
-    return list(zip(np.split(target, cuts), np.split(merged, cuts), strict=True))
+    return list(zip(np.split(target, cuts), np.split(merged, cuts), strict=True)), late
 
 
-def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]]:
-    """All synapses of (source, target, type), ordered by target, source and, within a pair, weight.
+def _late(source, seconds, stp, target, charge) -> list[tuple[int, float, bool, np.ndarray, np.ndarray]]:
+    """Synapses of one source with one delay fire together; of one DPI they add."""
+    groups: dict[tuple[int, float, bool], list[int]] = {}
+    for k, key in enumerate(zip(source.tolist(), seconds.tolist(), stp.tolist(), strict=True)):
+        groups.setdefault(key, []).append(k)
+    result = []
+    for key, members in groups.items():
+        unique, inverse = np.unique(target[members], return_inverse=True)
+        result.append((*key, unique, np.bincount(inverse, weights=charge[members])))
+    return result
 
-    Mismatch is drawn in this order, so a synapse keeps its draw after compile and decode, and when weights change
+
+def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray, ...]]:
+    """All synapses of (source, target, type): pairs, weights, numbers of delay classes, depression.
+
+    They are ordered by target, source and, within a pair, weight.
+
+    Mismatch is drawn in this order, so that a synapse keeps its draw after compile and decode, and when weights change
     without changing who is joined.
     """
     groups: dict[tuple[str, str, str], list] = {}
@@ -199,7 +275,9 @@ def _by_projection(net: Network) -> dict[tuple[str, str, str], tuple[np.ndarray,
         pairs = np.concatenate([c.pairs for c in members])
         weight = np.concatenate([c.weight for c in members])
         order = np.lexsort((weight, pairs[:, 0], pairs[:, 1]))
-        result[key] = pairs[order], weight[order]
+        delay = np.concatenate([np.full(len(c.pairs), DELAYS.index(c.delay)) for c in members])
+        stp = np.concatenate([np.full(len(c.pairs), c.stp) for c in members])
+        result[key] = pairs[order], weight[order], delay[order], stp[order]
     return result
 
 

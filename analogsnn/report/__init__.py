@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from ._board import board_figure as board_figure
     from ._board import traffic_figure as traffic_figure
     from ._compile_page import write_compile_report as write_compile_report
+    from ._training_page import write_training_report as write_training_report
 
 # Looked up when used: they know chips, and so JAX, which a drawing of waveforms does not need.
-_HOMES = {"board_figure": "_board", "traffic_figure": "_board", "write_compile_report": "_compile_page"}
+_HOMES = {
+    "board_figure": "_board",
+    "traffic_figure": "_board",
+    "write_compile_report": "_compile_page",
+    "write_training_report": "_training_page",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from analogsnn.models import DPI, Physics, SigmoidFeedback
 from analogsnn.network import Events, Mismatch, Network, Neuron, Population, lanes, simulate
-from analogsnn.network._simulate import on_phase
+from analogsnn.network._stepping import on_phase
 
 CURRENTS = np.array([200, 240, 250, 300, 400, 500, 750, 1000, 2000, 5000]) * 1e-12
 # Of the models (tests/models holds them against quadrature), Hz.

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__, _cli_chips, _cli_records
+from . import __version__, _cli_chips, _cli_example, _cli_records
 from .errors import AnalogSNNError, DoesNotFitError, InputError
 
 app = typer.Typer(
@@ -337,6 +337,7 @@ def _write_all(targets: list[Path], record: dict[str, Any]) -> None:
 
 
 _cli_chips.add_to(app, _command)
+_cli_example.add_to(app, _command)
 
 
 def main() -> None:

@@ -29,3 +29,4 @@ from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks
 from ._step import step_for as step_for
+from ._write import network_text as network_text

@@ -15,9 +15,11 @@ def write_page(path: Path, result: Result) -> None:
     page = Page(result.title)
     page.text(*result.about)
     page.section("The numbers")
-    page.table(("number", "value", "spread", "target", "met", "source"), [_row(n) for n in result.numbers.values()],
-               "Values are medians where a spread is given: standard deviation, lowest to highest.",
-               left=(0, 2, 3, 4, 5))  # fmt: skip
+    sources = list(dict.fromkeys(n.source for n in result.numbers.values() if n.source is not None))
+    words = "Values are medians where a spread is given: lowest to highest, and standard deviation. "
+    words += " ".join(f"[{i}] {source}." for i, source in enumerate(sources, 1))
+    rows = [_row(n, sources) for n in result.numbers.values()]
+    page.table(("number", "value", "spread", "target", "met"), rows, words, left=(0, 2, 3, 4))
     heading = ""
     for picture in result.pictures:
         if picture.section != heading:
@@ -36,14 +38,17 @@ def write_page(path: Path, result: Result) -> None:
     page.write(path)
 
 
-def _row(number: Number) -> list[str]:
+def _row(number: Number, sources: list[str]) -> list[str]:
     met = {True: "yes", False: "no", None: ""}[number.met]
-    return [number.text, shown(number), _spread(number), target(number), met, number.source or ""]
+    mark = "" if number.source is None else f" [{sources.index(number.source) + 1}]"
+    return [number.text, shown(number), _spread(number), target(number) + mark, met]
 
 
 def shown(number: Number) -> str:
     """The value with its unit."""
-    return "none" if not np.isfinite(number.value) else f"{number.value:.3g} {number.unit}".rstrip(" 1")
+    if not np.isfinite(number.value):
+        return "none"
+    return f"{number.value:.3g}" if number.unit == "1" else f"{number.value:.3g} {number.unit}"
 
 
 def target(number: Number) -> str:
@@ -57,4 +62,4 @@ def target(number: Number) -> str:
 
 def _spread(number: Number) -> str:
     s = number.spread
-    return "" if s is None else f"{s['std']:.2g}; {s['low']:.3g} to {s['high']:.3g} ({s['count']} {s['over']})"
+    return "" if s is None else f"{s['low']:.3g} to {s['high']:.3g}, {s['std']:.2g} ({s['count']} {s['over']})"

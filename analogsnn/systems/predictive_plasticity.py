@@ -86,6 +86,8 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
             "membranes do.",
             "The network of ten neurons with recurrence of the paper is not reproduced. The length of a presentation "
             "(50 ms) and the sequence's learning rate are ours; the late weight depends on the former.",
+            "The sequence: the learning rate and the background of the earlier result (largest weight at input 1 after 500 "
+            "presentations) are not known. With ours the largest weight is still moving towards the first input then.",
             "Nothing was measured on silicon; mismatch is 20 % on every current, drawn independently.",
         ),
         numbers=numbers,
@@ -158,7 +160,7 @@ def _sequence(presentations: int, seed: int):
         when = np.concatenate([turn, generator.uniform(0, duration - H, SEQUENCE)])
         raster[(when / H).astype(int), np.arange(2 * SEQUENCE)] = 1.0
         x = lfilter([1.0], [1.0, -np.exp(-H / TAU_X)], raster, axis=0).astype(np.float32)
-        w, _, z = present(w, x, silent, _F(TAU), _F(1.4), _F(5e-4), own=True)
+        w, _, z = present(w, x, silent, _F(TAU), _F(1.4), _F(1e-3), own=True)
         count.append(float(np.sum(z)))
     return start, np.asarray(w, float), np.array(count)
 
@@ -167,7 +169,7 @@ def _of_sequence(long) -> dict[str, Number]:
     _, after, count = long
     return {
         "sequence_largest_input": Number(int(after[:SEQUENCE].argmax()) + 1, "1",
-                                         "sequence: input with the largest weight after learning", most=3,
+                                         "sequence: input with the largest weight after 500 presentations", most=1,
                                          source=_PAPER),
         "sequence_spikes_before": Number(float(count[10:20].mean()), "1", "sequence: spikes a presentation, 11th to 20th"),
         "sequence_spikes_after": Number(float(count[-10:].mean()), "1", "sequence: spikes a presentation, last ten",

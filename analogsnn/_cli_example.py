@@ -23,7 +23,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
         chips: Annotated[int | None, typer.Option("--chips", min=1, max=1000, help="Mismatched chips.")] = None,
         seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same numbers.")] = 1,
         out: Annotated[
-            Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, result.json, network.toml.")
+            Path | None, typer.Option("--out", metavar="DIR", help="Write the page, the numbers and the network file.")
         ] = None,
         json_file: Annotated[
             Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")
@@ -43,7 +43,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
 
 def write_files(folder: Path, result: Result) -> None:
-    """The page and, where there is one, the network file."""
+    """The page, and the network file, or the deck of a circuit."""
     from .network import network_text
     from .systems import write_page
 
@@ -51,6 +51,8 @@ def write_files(folder: Path, result: Result) -> None:
     if result.network is not None:
         text = f"{result.title}.\nanalogsnn compile network.toml --chip CHIP puts it onto another chip."
         (folder / "network.toml").write_text(network_text(result.network, text), encoding="utf-8")
+    if result.deck is not None:
+        (folder / "deck.cir").write_text(result.deck, encoding="utf-8")
 
 
 def _say(data: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ class Result:
     """What a system found.
 
     - `about`: what it is, a paragraph each; `limits`: what it does not show, a sentence each.
-    - `network`: what was compiled, None for a circuit; `mapping`: on the chip of the first lane.
+    - `network`: what was compiled, `mapping`: on the first chip; or the `deck` of a circuit.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Result:
     pictures: tuple[Picture, ...] = ()
     network: Network | None = None
     mapping: Mapping | None = None
+    deck: str | None = None
     settings: Table[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from . import (
     _cli_campaign,
     _cli_chips,
     _cli_doctor,
+    _cli_example,
     _cli_fit,
     _cli_records,
     _cli_sensitivity,
@@ -351,6 +352,7 @@ _cli_sensitivity.add_to(app, _command)
 _cli_campaign.add_to(app, _command)
 _cli_calibrate.add_to(app, _command)
 _cli_fit.add_to(app, _command)
+_cli_example.add_to(app, _command)
 
 
 def main() -> None:

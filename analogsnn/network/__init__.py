@@ -50,3 +50,4 @@ from ._surrogate import stepped as stepped
 from ._train import Trained as Trained
 from ._train import straight_through as straight_through
 from ._train import train as train
+from ._write import network_text as network_text

@@ -1,0 +1,25 @@
+"""Whole systems, each on the full path: network → compiled chip → quantised, mismatched simulation → numbers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..documents import near
+from ..errors import InputError
+from ._page import write_page as write_page
+from ._result import Number as Number
+from ._result import Result as Result
+
+# Each is a module of this room with a function `run(chips, seed, *, reduced)`, in the order of the gallery.
+SYSTEMS = ("predictive_plasticity", "delay_motion", "attractor_softmax")
+
+
+def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: bool = False) -> Result:
+    """Run one of `SYSTEMS` on `chips` mismatched chips (default: the system's own number).
+
+    **Raises** `InputError` with a near match for an unknown name.
+    """
+    if name not in SYSTEMS:
+        raise InputError(f"There is no example '{name}'{near(name, SYSTEMS) or '; there are ' + ', '.join(SYSTEMS) + '.'}")
+    run = import_module(f"{__name__}.{name}").run
+    return run(seed=seed, reduced=reduced) if chips is None else run(chips, seed, reduced=reduced)

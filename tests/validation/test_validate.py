@@ -27,7 +27,7 @@ from analogsnn.validation._compare import (
 )
 from analogsnn.validation._validate import at_length
 from analogsnn.waveforms import Waveforms
-from tests.report.test_page import assert_self_contained, browser_dom
+from tests.report.test_page import assert_self_contained
 
 SMALL = ("dpi_synapse", "current_mirror", "starved_inverter")
 ROW_KEYS = {
@@ -54,7 +54,7 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.long
-def test_small_blocks_are_within_tolerance(run, tmp_path):
+def test_small_blocks_are_within_tolerance(run, tmp_path, browser_dom):
     page, numbers = tmp_path / "v.html", tmp_path / "v.json"
     status, out, err = run("validate", *SMALL, "--html", page, "--json", numbers)
     assert status == 0, out + err
@@ -79,7 +79,7 @@ def test_small_blocks_are_within_tolerance(run, tmp_path):
     html = page.read_text()
     assert_self_contained(html)
     assert html.count("<img") == len(SMALL)
-    dom = browser_dom(page, tmp_path / "profile")
+    dom = browser_dom(page)
     assert "current_mirror" in dom
     assert "OUTSIDE" not in dom
     assert not list(tmp_path.glob("*.part"))

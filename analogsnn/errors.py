@@ -22,8 +22,8 @@ class SimulationError(AnalogSNNError):
     """A run that started and could not be finished truthfully (overflow, not a number, a tool that failed)."""
 
 
-class PhaseWarning(UserWarning):
-    """Derivatives through several spiking blocks: less exact than those of one."""
+class GrazingWarning(UserWarning):
+    """The derivative of the time of a spike that hardly passes its threshold: it grows without bound."""
 
 
 class ConvergenceError(SimulationError):

@@ -30,6 +30,16 @@ def concrete(value: Any) -> float | None:
         return None
 
 
+def known(values: Any) -> np.ndarray:
+    """The numbers of an array without the derivatives that it may carry."""
+    try:
+        return np.asarray(values)
+    except TypeError:  # an array that JAX differentiates
+        import jax
+
+        return np.asarray(jax.lax.stop_gradient(values))
+
+
 def _brackets(values: Any, level: Any, direction: Direction) -> tuple[Any, Any]:
     """Distance from the level `[n]`, and whether each interval `[n-1]` holds a crossing."""
     xp = namespace(values)
@@ -109,7 +119,7 @@ def _too_few(what: str, values: Any, level: Any, direction: Direction, found: in
 
     verb, height = _VERBS[direction], text(level) if np.ndim(level) == 0 else "its level"
     if found == 0:
-        values = np.asarray(values)
+        values = known(values)
         return f"{what} never {verb} {height}; it spans {text(values.min())} to {text(values.max())}."
     times = {1: "once", 2: "twice"}.get(found, f"{found} times")
     return f"{what} {verb} {height} {times} only; number {k} is asked for."

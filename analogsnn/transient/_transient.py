@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,17 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas, refuse, structure
-from ..errors import ConvergenceError, InputError, PhaseWarning
+from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._blocks import chosen_blocks
 from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import FIRST_STEP, dc_values, first_guess, held_states, operating_state
 from ._plan import Plan, Run, choose_points, kept_states
 from ._tableaus import RODAS4, RODAS5P, Tableau
-from ._transport import Blocks
 
 # Method and relative tolerance by name.
 ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "fast": (RODAS4, 1e-4)}
@@ -40,7 +37,6 @@ def transient(
     rtol: float | None = None,
     save_at: Any = None,
     save: Sequence[str] | None = None,
-    blocks: Mapping[str, str | int] | None = None,
     max_steps: int = 5_000_000,
     timeout: float | None = None,
     progress: Callable[[float], None] | None = None,
@@ -61,8 +57,6 @@ def transient(
       points between them as straight lines need.
     - `save`: nodes to keep; by default all, and the currents of voltage sources. Long runs that are differentiated fit
       into memory when only what is looked at is kept.
-    - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say
-      so (`default_blocks`).
     - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock, stops with an error.
     - `progress`: called with the time reached (s).
 
@@ -92,7 +86,7 @@ def transient(
         None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
     )  # fmt: skip
     if frozen.is_traced:
-        return run_in_graph(circuit, frozen, plan, _said(chosen_blocks(circuit, blocks)))
+        return run_in_graph(circuit, frozen, plan)
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = initial_state(frozen, tran, stop)
@@ -104,19 +98,7 @@ def transient(
         raise _unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), len(rows))
     if not circuit.is_traced:
         return plain_waveforms(circuit, plan, run)
-    return waveforms_with_derivatives(circuit, plan, run, _said(chosen_blocks(circuit, blocks)))
-
-
-def _said(blocks: Blocks) -> Blocks:
-    """The blocks, with a warning where derivatives are not what they should be."""
-    if len(set(blocks)) > 1:
-        warnings.warn(
-            f"the circuit has {len(set(blocks))} blocks with a phase of their own; derivatives of coupled spiking "
-            "blocks were measured wrong by up to some per cent of the largest one at accuracy 'reference', less at a "
-            "smaller rtol. Check them against finite differences.",
-            PhaseWarning, stacklevel=3,
-        )  # fmt: skip
-    return blocks
+    return waveforms_with_derivatives(circuit, plan, run)
 
 
 def _analysis(netlist: Netlist, t_stop: float | None) -> tuple[Tran, float]:

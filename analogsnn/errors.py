@@ -22,10 +22,6 @@ class SimulationError(AnalogSNNError):
     """A run that started and could not be finished truthfully (overflow, not a number, a tool that failed)."""
 
 
-class PhaseWarning(UserWarning):
-    """Derivatives through several spiking blocks: less exact than those of one."""
-
-
 class ConvergenceError(SimulationError):
     """A solve that did not get to its end.
 

@@ -20,7 +20,7 @@ from ._points import node_waveforms, waveforms
 from ._replay import Steps, replay
 from ._rosenbrock import interpolate, interpolated_slope
 from ._start import start_in_graph, start_with_derivative
-from ._transport import Blocks, without_wiring
+from ._transport import without_wiring
 
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
 # number of points in each.
@@ -44,7 +44,7 @@ def _finish(circuit: Circuit, plan: Plan, run: Run, inputs: Any, x: Any) -> Wave
     return node_waveforms(circuit, plan.keep, run.points.t, x, run.points.segment, inputs, **numbers)
 
 
-def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: Blocks) -> Waveforms:
+def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
     """The same waveforms from the same steps, now with the derivatives of the traced parameters.
 
     **Raises** `InputError` for the gain of an E element, by which derivatives are not offered.
@@ -56,7 +56,7 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run, blocks: B
     steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run))
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
-        topology, plan.tableau, blocks, plan.kept, wiring, without_wiring(parts), inputs,
+        topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
         start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps, run.count,
     )  # fmt: skip
     points, (begin, end, dense) = run.points, states_of(plan, run)
@@ -118,7 +118,7 @@ def _with_phases(
     )  # fmt: skip
 
 
-def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) -> Waveforms:
+def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan) -> Waveforms:
     """A run inside a program that JAX compiles or batches: room for a fixed number of steps, failures raised late."""
     topology, values = frozen.topology, frozen.values()
     capacity = min(plan.max_steps, TRACED_STEPS) if plan.max_steps == 5_000_000 else plan.max_steps
@@ -136,7 +136,7 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan, blocks: Blocks) 
     rows = rows[jnp.minimum(jnp.arange(capacity), last)]
     columns = [0, 1, *(2 + n * k + i for k in range(1 + len(plan.tableau.dense)) for i in plan.kept)]
     run = Run(inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count)
-    return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)), blocks)
+    return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)))
 
 
 def _fixed_points(plan: Plan, run: Run) -> Points:

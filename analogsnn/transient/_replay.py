@@ -16,7 +16,7 @@ import numpy as np
 
 from ..circuit import Inputs, System, Topology, Wiring, segment
 from ._tableaus import Tableau
-from ._transport import Blocks, Transported, transported_step, whole
+from ._transport import Transported, transported_step, whole
 
 PIECE = 256  # steps
 
@@ -30,8 +30,8 @@ class Steps(NamedTuple):
 
 
 def replay(
-    topology: Topology, tableau: Tableau, blocks: Blocks, kept: tuple[int, ...], wiring: Wiring, numbers: System,
-    inputs: Inputs, y: Any, steps: Steps, count: Any = None,
+    topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
+    y: Any, steps: Steps, count: Any = None,
 ) -> Transported:  # fmt: skip
     """All steps from state `y`: `Transported` of the kept states, with a leading axis of steps.
 
@@ -44,7 +44,7 @@ def replay(
     previous = steps.segment[np.maximum(index - 1, 0)]
     chosen = jax.tree.map(lambda a: a.reshape(pieces, PIECE), (Steps(*(f[index] for f in steps)), previous, valid))
     inputs = jax.tree.map(jnp.asarray, inputs)
-    one = partial(_piece, topology, tableau, blocks, kept, wiring, numbers, inputs)
+    one = partial(_piece, topology, tableau, kept, wiring, numbers, inputs)
     if count is not None:
         _, taken = jax.lax.scan(lambda y, given: one(y, *given), y, chosen)
         return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:total], taken)
@@ -55,12 +55,12 @@ def replay(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:total], *found)
 
 
-@partial(jax.jit, static_argnames=("topology", "tableau", "blocks", "kept"))
+@partial(jax.jit, static_argnames=("topology", "tableau", "kept"))
 def _piece(
-    topology: Topology, tableau: Tableau, blocks: Blocks, kept: tuple[int, ...], wiring: Wiring, numbers: System,
-    inputs: Inputs, y: Any, steps: Steps, previous: Any, valid: Any,
+    topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
+    y: Any, steps: Steps, previous: Any, valid: Any,
 ) -> Any:  # fmt: skip
-    take = transported_step(topology, tableau, blocks)
+    take = transported_step(topology, tableau)
     parts = whole(numbers, wiring)
     index = np.array(kept, dtype=int)
 

@@ -9,11 +9,14 @@ from ._tableaus import Tableau
 
 
 class Step(NamedTuple):
-    """What a step gives: the new state, the error estimate, and the interpolant's vectors d_k."""
+    """What a step gives: the new state, the error estimate, the interpolant's vectors d_k, and of each stage the state
+    at which f is evaluated and the increment U_i."""
 
     y1: Any
     error: Any
     dense: tuple[Any, ...]
+    stages: tuple[Any, ...]
+    increments: tuple[Any, ...]
 
 
 def rosenbrock_step(
@@ -39,19 +42,21 @@ def rosenbrock_step(
     f0, jacobian, by_time = first
     solve = factor(mass / (h * tableau.gamma) - jacobian)
     u: list[Any] = []
+    stages: list[Any] = []
     stage = y
     for i in range(tableau.stages):
-        stage = _plus(y, tableau.a[i], u)
+        stage = weighted(y, tableau.a[i], u)
+        stages.append(stage)
         f = f0 if i == 0 else rate(tableau.alpha[i] * h, stage)
         if tableau.gammas[i]:
             f = f + (h * tableau.gammas[i]) * by_time
         if i:
-            f = f + mass @ (_plus(0.0, tableau.c[i], u) / h)
+            f = f + mass @ (weighted(0.0, tableau.c[i], u) / h)
         u.append(solve(f))
-    return Step(stage + u[-1], u[-1], tuple(_plus(0.0, row, u) for row in tableau.dense))
+    return Step(stage + u[-1], u[-1], tuple(weighted(0.0, row, u) for row in tableau.dense), tuple(stages), tuple(u))
 
 
-def _plus(start: Any, weights: Any, vectors: list[Any]) -> Any:
+def weighted(start: Any, weights: Any, vectors: list[Any]) -> Any:
     """start + Σ weights vectors; weights that are zero leave no trace."""
     total = start
     for weight, vector in zip(weights, vectors, strict=False):

@@ -21,7 +21,7 @@ from ._replay import moved_edge
 from ._rosenbrock import Step, interpolate, interpolated_slope, rosenbrock_step
 from ._tableaus import RODAS4, RODAS5P, Tableau
 from ._term import CircuitTerm
-from ._transport import Carried, Transported, transported_step, whole, with_transport
+from ._transport import Transported, transported_step, whole, with_one_phase
 
 # By how much of its length a step may miss an edge: the rounding of its two times.
 SLACK = 1e-6
@@ -144,11 +144,11 @@ def _circuit_step(tableau: Tableau, term: CircuitTerm, last: Any, y: Any, t0: An
     )  # fmt: skip
     parts, line = whole(term.numbers, term.wiring), segment(term.inputs, k)
     y = y + moved_edge(parts, term.inputs, line, last, t0)
-    return transported_step(term.topology, tableau, term.blocks)(term.wiring, term.numbers, line, y, t0, h), k
+    return transported_step(term.topology, tableau)(term.wiring, term.numbers, line, y, t0, h), k
 
 
 def _field_step(tableau: Tableau, terms: Any, args: Any, y: Any, t0: Any, t1: Any) -> tuple[Transported, Any]:
-    """A step of a plain vector field: one block, the Jacobian by forward mode."""
+    """A step of a plain vector field: one phase for all of it, the Jacobian by forward mode."""
     flat, back = ravel_pytree(y)
     unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))  # 1, or -1 where time runs backward
 
@@ -162,8 +162,7 @@ def _field_step(tableau: Tableau, terms: Any, args: Any, y: Any, t0: Any, t1: An
     def velocity(fixed: Any, numbers: Any, x: Any, t: Any) -> Any:
         return eqx.combine(numbers, fixed, static)(t, x)
 
-    def take(fixed: Any, numbers: Any, x: Any, t: Any, h: Any, tau: Any) -> Step:
-        del tau
+    def take(fixed: Any, numbers: Any, x: Any, t: Any, h: Any) -> Step:
         f = eqx.combine(numbers, fixed, static)
         f0, by_t = jax.jvp(lambda when: f(when, x), (t,), (jnp.ones_like(t),))
         slope = jax.jacfwd(f, 1)(t, x)
@@ -171,8 +170,7 @@ def _field_step(tableau: Tableau, terms: Any, args: Any, y: Any, t0: Any, t1: An
             tableau, x, h, jnp.eye(len(x), dtype=x.dtype), (f0, slope, by_t), lambda late, x: f(t + late, x), _factor
         )
 
-    step = with_transport(Carried(take, velocity), (0,) * len(flat))
-    return step(fixed, numbers, flat, t0, t1 - t0), back
+    return with_one_phase(take, velocity)(fixed, numbers, flat, t0, t1 - t0), back
 
 
 def _factor(matrix: Any) -> Callable[[Any], Any]:

@@ -25,13 +25,12 @@ from ..circuit import (
 )
 from ..errors import InputError
 from ..netlist import Netlist, transient_analysis
-from ._blocks import chosen_blocks
 from ._derivative import refuse_traced_gains
 from ._field import circuit_velocity
 from ._loop import equation
 from ._start import check_masses
-from ._transient import ABSOLUTE_SHARE, longest_step, said
-from ._transport import Blocks, whole, without_wiring
+from ._transient import ABSOLUTE_SHARE, longest_step
+from ._transport import whole, without_wiring
 
 
 class CircuitTerm(diffrax.AbstractTerm):
@@ -47,7 +46,6 @@ class CircuitTerm(diffrax.AbstractTerm):
     nodes: Structure
     longest: Any
     topology: Topology = eqx.field(static=True)
-    blocks: Blocks = eqx.field(static=True)
 
     @property
     def edges(self) -> Any:
@@ -109,12 +107,10 @@ class CircuitTerm(diffrax.AbstractTerm):
         return vf * control
 
 
-def circuit_term(
-    circuit: Circuit | Netlist, t_stop: float | None = None, *, blocks: dict[str, str | int] | None = None
-) -> CircuitTerm:
+def circuit_term(circuit: Circuit | Netlist, t_stop: float | None = None) -> CircuitTerm:
     """A circuit as the term of `diffrax.diffeqsolve`; `initial_state` gives the y0 that belongs to it.
 
-    **Arguments**: `t_stop` (s) and `blocks` as in `transient`: the sources are known from 0 to `t_stop`.
+    **Arguments**: `t_stop` (s) as in `transient`: the sources are known from 0 to `t_stop`.
 
     **Raises** `InputError` as `transient` does.
 
@@ -134,9 +130,6 @@ def circuit_term(
     if not frozen.is_traced:
         check_masses(frozen)
     parts = equation(topology, extended(values), values)
-    chosen = chosen_blocks(circuit, blocks)
-    if circuit.is_traced:
-        said(chosen)
     wiring, numbers, inputs, nodes = jax.tree.map(
         lambda a: jnp.asarray(a, dtype=float),
         (
@@ -145,4 +138,4 @@ def circuit_term(
         ),
     )  # fmt: skip
     longest = jnp.asarray(longest_step(frozen, tran, stop), dtype=float)
-    return CircuitTerm(wiring, numbers, inputs, nodes, longest, topology, chosen)
+    return CircuitTerm(wiring, numbers, inputs, nodes, longest, topology)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..circuit import Circuit, Inputs, build_inputs, extended, moving_formulas
-from ..errors import ConvergenceError, InputError, PhaseWarning
+from ..errors import ConvergenceError, InputError
 from ..netlist import Netlist, Tran, transient_analysis
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._blocks import chosen_blocks
 from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivatives
 from ._lane_loop import Lanes
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
@@ -23,7 +21,6 @@ from ._operating_point import FIRST_STEP
 from ._plan import Plan, Run, choose_points, kept_states
 from ._start import check_masses, start_state
 from ._tableaus import RODAS4, RODAS5P, Tableau
-from ._transport import Blocks
 
 # Method and relative tolerance by name.
 ACCURACY: Mapping[str, tuple[Tableau, float]] = {"reference": (RODAS5P, 1e-6), "fast": (RODAS4, 1e-4)}
@@ -43,7 +40,6 @@ def transient(
     rtol: float | None = None,
     save_at: Any = None,
     save: Sequence[str] | None = None,
-    blocks: Mapping[str, str | int] | None = None,
     max_steps: int = 5_000_000,
     timeout: float | None = None,
     progress: Callable[[float], None] | None = None,
@@ -64,8 +60,6 @@ def transient(
       points between them as straight lines need.
     - `save`: nodes to keep; by default all, and the currents of voltage sources. Long runs that are differentiated fit
       into memory when only what is looked at is kept.
-    - `blocks`: for derivatives, which nodes share a phase, as names by node; by default the circuit's subcircuits say
-      so (`default_blocks`).
     - `max_steps`, `timeout`: a run that needs more steps, or more seconds by the clock (compilation included), stops
       with an error.
     - `progress`: called with the time reached (s).
@@ -87,7 +81,7 @@ def transient(
     plan = make_plan(frozen, t_stop, accuracy=accuracy, rtol=rtol, save_at=save_at, save=save, max_steps=max_steps)
     tran, stop = plan.tran, plan.stop
     if frozen.is_traced:
-        return run_in_graph(circuit, frozen, plan, said(chosen_blocks(circuit, blocks)))
+        return run_in_graph(circuit, frozen, plan)
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = start_state(frozen, tran, stop)
@@ -100,7 +94,7 @@ def transient(
         raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
     if not circuit.is_traced:
         return plain_waveforms(circuit, plan, run)
-    return waveforms_with_derivatives(circuit, plan, run, said(chosen_blocks(circuit, blocks)))
+    return waveforms_with_derivatives(circuit, plan, run)
 
 
 def make_plan(
@@ -124,18 +118,6 @@ def make_plan(
         tableau, tran, stop, Control(tolerance, ABSOLUTE_SHARE * tolerance, longest_step(circuit, tran, stop)),
         None if save_at is None else _grid(save_at, stop), kept_states(circuit.topology, save), max_steps,
     )  # fmt: skip
-
-
-def said(blocks: Blocks) -> Blocks:
-    """The blocks, with a warning where derivatives are not what they should be."""
-    if len(set(blocks)) > 1:
-        warnings.warn(
-            f"the circuit has {len(set(blocks))} blocks with a phase of their own; derivatives of coupled spiking "
-            "blocks were measured wrong by up to some per cent of the largest one at accuracy 'reference', less at a "
-            "smaller rtol. Check them against finite differences.",
-            PhaseWarning, stacklevel=3,
-        )  # fmt: skip
-    return blocks
 
 
 def longest_step(circuit: Circuit, tran: Tran, stop: float) -> float:

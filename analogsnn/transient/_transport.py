@@ -1,21 +1,21 @@
-"""The step of a Rosenbrock method with a derivative that stays right through spikes: block phase transport.
+"""The step of a Rosenbrock method with a derivative that stays right through spikes: phase transport.
 
 Differentiating an adaptive solver gives, at a fixed time inside a spike, tangents δy ≈ f τ that are huge and must
 cancel afterwards; the solver controls the error of y, not of that cancellation. So the part of δy that is a shift in
-time is carried analytically. For a constant diagonal matrix T = diag(τ_b), one phase τ a block of states, write
-δy = η + T f. Then, with J = ∂f/∂y,
+time is carried analytically. For a constant diagonal matrix T = diag(τ_i), one phase τ a state, write δy = η + T f.
+Then, with J = ∂f/∂y,
 
-    dη/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
+    dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
 so that η is the tangent of the same step applied to the field f + φ, φ = (J T - T J) f - T ∂f/∂t, whose value is zero
-and whose Jacobian enters the step. At every step τ is chosen anew, τ_b = ⟨f, δy⟩_b / ⟨f, f⟩_b, which leaves η small.
-The trajectory itself is untouched. With a single block J T = T J, and - τ ∂f/∂t is the same step taken τ earlier.
+and whose Jacobian enters the step. This is exact for any T. At every step T is chosen anew (`_phases`) such that η and
+φ stay small. The trajectory itself is untouched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -24,23 +24,26 @@ import numpy as np
 
 from ..circuit import Segment, System, Topology, Wiring
 from ._elimination import factor
-from ._field import circuit_velocity, linearisation, stage_rate
-from ._rosenbrock import Step, rosenbrock_step
+from ._field import linearisation, stage_rate
+from ._rosenbrock import Step, rosenbrock_step, weighted
 from ._tableaus import Tableau
 
-# A block that moves slower than this (V/s) has no phase worth speaking of. Where there are several, a phase that is
-# only the solver's noise over a block at rest would be felt by the others: there the phase begins with the spike.
-STILL, STILL_COUPLED = 1e-2, 1e3
-
-Blocks = tuple[int, ...]
+# A state that moves slower than this (V/s) has no phase worth speaking of.
+STILL = 1e-2
+# How much more what φ adds to η counts than η itself. Measured at a coupled pair: with 1, phases follow what is no
+# shift in time at all and errors are ten times as large; with 100, twice as large; beyond 1e4 nothing changes but for
+# neurons that spike at once, which then share a phase.
+TIE = 1e4
+# Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
+HELD = 1e-13
 
 
 class Transported(NamedTuple):
     """A step. In value `start` is y, `after` is `end`, and `shift` is zero; their derivatives differ.
 
     - `start`, `end`, `dense`: the interpolant y(t + θh), with derivatives η: at a time that moves along with the phase.
-    - `shift`: its derivative is that phase, τ of each state's block, in s: y(t + θh) + shift dy/dt has the derivative
-      at a fixed time.
+    - `shift`: its derivative is that phase, τ of each state, in s: y(t + θh) + shift dy/dt has the derivative at a
+      fixed time.
     - `after`: the state at the end, with its derivative at a fixed time.
     """
 
@@ -52,114 +55,151 @@ class Transported(NamedTuple):
     error: Any
 
 
-class Carried(NamedTuple):
-    """What transport needs to know of an equation; all of these are pure functions.
+@lru_cache(maxsize=64)
+def transported_step(
+    topology: Topology, tableau: Tableau
+) -> Callable[[Wiring, System, Segment, Any, Any, Any], Transported]:
+    """The step `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System` without its wiring."""
 
-    - `take(fixed, numbers, y, t, h, tau)`: a step, with the field f + φ, or with f alone where `tau` is None;
-      `tau [state]` is zero in value and has derivatives.
-    - `velocity(fixed, numbers, y, t)`: dy/dt.
-    - `by_y(fixed, numbers, y, t)`: its derivative by y; asked for where there are several blocks.
+    def plain(parts: System, line: Segment, y: Any, t: Any, h: Any, first: Any, solve: Any) -> Any:
+        rate = stage_rate(topology, parts, line, t)
+        return rosenbrock_step(tableau, y, h, parts.mass, first, rate, lambda _: solve)
+
+    def solver(parts: System, slope: Any, h: Any) -> Any:
+        return factor(topology.levels, parts.mass / (h * tableau.gamma) - slope)
+
+    @jax.custom_jvp
+    def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
+        parts = whole(numbers, wiring)
+        first = linearisation(topology, parts, line, t, y)
+        done = plain(parts, line, y, t, h, first, solver(parts, first[1], h))
+        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+
+    @step.defjvp
+    def step_jvp(primals: Any, tangents: Any) -> Any:
+        wiring, numbers, line, y, t, h = primals
+        _, d_numbers, d_line, d_y, d_t, d_h = tangents
+        parts = whole(numbers, wiring)
+        mass, inverse = parts.mass, parts.inverse_mass
+        late = np.append(tableau.alpha[1:], 1.0) * h  # the stages after the first, and the end
+
+        def slopes_at(numbers: System, line: Segment, y: Any, t: Any) -> Any:
+            return linearisation(topology, whole(numbers, wiring), line, t, y)
+
+        def later(numbers: System, line: Segment, late: Any, y: Any) -> Any:
+            return stage_rate(topology, whole(numbers, wiring), line, t)(late, y)
+
+        first = slopes_at(numbers, line, y, t)
+        _, slope, by_t = first
+        solve = solver(parts, slope, h)
+        done = plain(parts, line, y, t, h, first, solve)
+        f = inverse @ first[0]
+        # A step that begins later begins with what the state was before: nothing else of it moves.
+        d_y = d_y - f * d_t
+        # Derivatives at fixed time, and along the trajectory
+        _, moved = jax.jvp(lambda n, s, y: slopes_at(n, s, y, t), (numbers, line, y), (d_numbers, d_line, d_y))
+        _, rates = jax.jvp(lambda y, t: slopes_at(numbers, line, y, t), (y, t), (f, jnp.ones(())))
+        states = jnp.stack([*done.stages[1:], done.y1])
+        total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(numbers, line, s, t + a))(states, late)
+        by_parameter = jax.jvp(
+            lambda n, s: jax.vmap(lambda a, y: later(n, s, a, y))(late, states),
+            (numbers, line), (d_numbers, d_line),
+        )[1]  # fmt: skip
+        velocity = total @ inverse.T
+        acceleration = jnp.einsum("sij,sj->si", slopes, velocity) + by_times
+
+        tau = _phases(jnp.concatenate([f[None], velocity]), inverse @ jnp.concatenate([slope[None], slopes]), h, d_y)
+        eta = d_y - tau * f
+        # With K = ∂(M f)/∂y and K' its derivative along the trajectory: at fixed time, δK is what δy and δp make of it,
+        # to which the phases add K T M⁻¹K - M T M⁻¹(K' + K M⁻¹K); here times every increment, and for ∂(M f)/∂t.
+        increments = jnp.stack(done.increments, axis=1)
+        pushed = jnp.concatenate([slope @ increments, by_t[:, None]], axis=1)
+        drift = jnp.concatenate([rates[1] @ increments, rates[2][:, None]], axis=1)
+        first_order, second_order = inverse @ pushed, inverse @ (drift + slope @ (inverse @ pushed))
+        bent = slope @ (tau[:, None] * first_order) - mass @ (tau[:, None] * second_order)
+        d_mass = d_numbers.mass
+        d_slopes = (moved[1] - d_mass / (h * tableau.gamma)) @ increments + bent[:, :-1]
+        d_by_t = moved[2] + bent[:, -1]
+        # A stage's rate: J δy + (∂f/∂p) δp at fixed time, less T df/dt.
+        lag = (tau * (jnp.concatenate([rates[0][None], acceleration]) @ inverse.T)) @ mass.T
+        d_u: list[Any] = []
+        d_stage = eta
+        for i in range(tableau.stages):
+            d_stage = weighted(eta, tableau.a[i], d_u)
+            if i == 0:
+                d_rate = moved[0] - lag[0]
+            else:
+                d_rate = by_parameter[i - 1] + slopes[i - 1] @ (d_stage + tau * velocity[i - 1]) - lag[i]
+            if tableau.gammas[i]:
+                d_rate = d_rate + (h * tableau.gammas[i]) * d_by_t
+            if i:
+                d_rate = d_rate + mass @ (weighted(0.0, tableau.c[i], d_u) / h)
+                d_rate = d_rate + d_mass @ (weighted(0.0, tableau.c[i], list(done.increments)) / h)
+            d_u.append(solve(d_rate + d_slopes[:, i]))
+        d_y1 = d_stage + d_u[-1]
+        d_dense = tuple(weighted(0.0, row, d_u) for row in tableau.dense)
+        value = Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+        after = d_y1 + (tau + d_t + d_h) * velocity[-1]
+        return value, Transported(eta, d_y1, d_dense, tau, after, jnp.zeros_like(done.error))
+
+    return step
+
+
+def _phases(f: Any, by_y: Any, h: Any, d_y: Any) -> Any:
+    """The phase of each state, `[state]` in s, linear in δy: least squares of η and of what φ adds to it.
+
+    State i follows state j by v_ij = h J_ij f_j/(1 + h |J_ii|) in a step, and takes from it a tangent of v_ij times the
+    difference of their phases. So with r the ratio of the two,
+
+        Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)²  is smallest.
+
+    A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
+    the neuron that drives it; states that nothing connects have phases that know nothing of each other.
+
+    **Arguments**: `f [stage, state]` and `by_y [stage, state, state]`: velocities and ∂f/∂y at the start, the stages
+    and the end of the step, since what is at rest at its start may follow something before its end. `d_y`: δy at the
+    start.
     """
+    follows = h / (1 + h * jnp.abs(jnp.diagonal(by_y, axis1=1, axis2=2)))
+    pull = jnp.max(jnp.abs(by_y * f[:, None, :] * follows[:, :, None]), axis=0) * (1 - np.eye(f.shape[1]))
+    tie = TIE * (pull**2 + pull.T**2)
+    tied = jnp.sum(tie, axis=1)
+    own = f[0] ** 2 + STILL**2 + HELD * tied
+    return jnp.linalg.solve(jnp.diag(own + tied) - tie, f[0] * d_y)
 
-    take: Callable[..., Step]
-    velocity: Callable[..., Any]
-    by_y: Callable[..., Any] | None = None
 
+def with_one_phase(
+    take: Callable[..., Step], velocity: Callable[..., Any]
+) -> Callable[[Any, Any, Any, Any, Any], Transported]:
+    """The transported step `(fixed, numbers, y, t, h) → Transported` of any equation, with one phase for all states:
+    then J T = T J, and what is left of φ, - τ ∂f/∂t, is the same step taken τ earlier.
 
-def with_transport(equation: Carried, blocks: Blocks) -> Callable[[Any, Any, Any, Any, Any], Transported]:
-    """The step function `(fixed, numbers, y, t, h) → Transported` of an equation; `fixed` has no derivatives.
-
-    **Arguments**: `blocks [state]`, which block each state belongs to.
+    **Arguments**: `take(fixed, numbers, y, t, h)`: a step; `velocity(fixed, numbers, y, t)`: dy/dt; both are pure, and
+    `fixed` has no derivatives.
     """
-    count = max(blocks, default=0) + 1
-    member = np.zeros((count, len(blocks)))
-    member[list(blocks), range(len(blocks))] = 1.0
-    take, velocity, by_y = equation
 
     def undisturbed(done: Step, y: Any) -> Transported:
         return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
 
     @jax.custom_jvp
     def step(fixed: Any, numbers: Any, y: Any, t: Any, h: Any) -> Transported:
-        return undisturbed(take(fixed, numbers, y, t, h, None), y)
+        return undisturbed(take(fixed, numbers, y, t, h), y)
 
     @step.defjvp
     def step_jvp(primals: Any, tangents: Any) -> Any:
         fixed, numbers, y, t, h = primals
         _, d_numbers, d_y, d_t, d_h = tangents
-        f0 = velocity(fixed, numbers, y, t)
-        # A step that begins later begins with what the state was before: nothing else of it moves.
-        d_y = d_y - f0 * d_t
-        if by_y is None or count == 1:
-            weight = (member @ (f0 * d_y)) / (member @ (f0 * f0) + STILL**2)
-        else:
-            weight = _tied_phases(member, f0, by_y(fixed, numbers, y, t), d_y)
-        tau = member.T @ weight
-        eta = d_y - tau * f0
-
-        def earlier(numbers: Any, y: Any, t: Any) -> Step:
-            return take(fixed, numbers, y, t, h, None)
-
-        def moved(numbers: Any, y: Any, tau: Any) -> Step:
-            return take(fixed, numbers, y, t, h, tau)
-
-        if count == 1:
-            done, d_done = jax.jvp(earlier, (numbers, y, t), (d_numbers, eta, -weight[0]))
-        else:
-            done, d_done = jax.jvp(moved, (numbers, y, jnp.zeros_like(y)), (d_numbers, eta, tau))
-        f1 = velocity(fixed, numbers, done.y1, t + h)
-        after = d_done.y1 + (tau + d_t + d_h) * f1
-        derivative = Transported(eta, d_done.y1, d_done.dense, tau, after, jnp.zeros_like(done.error))
-        return undisturbed(done, y), derivative
+        f = velocity(fixed, numbers, y, t)
+        d_y = d_y - f * d_t
+        tau = jnp.sum(f * d_y) / (jnp.sum(f * f) + STILL**2)
+        eta = d_y - tau * f
+        done, d_done = jax.jvp(lambda n, y, t: take(fixed, n, y, t, h), (numbers, y, t), (d_numbers, eta, -tau))
+        after = d_done.y1 + (tau + d_t + d_h) * velocity(fixed, numbers, done.y1, t + h)
+        shift = jnp.full_like(y, tau)
+        moving = Transported(eta, d_done.y1, d_done.dense, shift, after, jnp.zeros_like(done.error))
+        return undisturbed(done, y), moving
 
     return step
-
-
-@lru_cache(maxsize=64)
-def transported_step(
-    topology: Topology, tableau: Tableau, blocks: Blocks
-) -> Callable[[Wiring, System, Segment, Any, Any, Any], Transported]:
-    """The step function of a circuit, `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System`
-    without its wiring.
-
-    **Arguments**: `blocks [state]`, which block each state belongs to.
-    """
-
-    def take(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any, h: Any, tau: Any) -> Step:
-        parts, line = whole(given[0], wiring), given[1]
-        rate = stage_rate(topology, parts, line, t)
-        first = linearisation(topology, parts, line, t, y)
-        if tau is not None:
-            rate, first = _with_phase(topology, parts, line, t, y, tau, rate, first)
-        return rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels))
-
-    def velocity(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any) -> Any:
-        return circuit_velocity(topology, whole(given[0], wiring), given[1], t, y)
-
-    def by_y(wiring: Wiring, given: tuple[System, Segment], y: Any, t: Any) -> Any:
-        parts = whole(given[0], wiring)
-        return parts.inverse_mass @ linearisation(topology, parts, given[1], t, y)[1]
-
-    step = with_transport(Carried(take, velocity, by_y), blocks)
-
-    def of_circuit(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
-        return step(wiring, (numbers, line), y, t, h)
-
-    return of_circuit
-
-
-def _tied_phases(member: np.ndarray, f: Any, by_y: Any, d_y: Any) -> Any:
-    """The phase of each block, `[block]` in s: least squares of what they leave over.
-
-    - δy - T f within each block, and
-    - what different phases of two blocks do to a node that follows another one at once: node i follows node j with the
-      velocity J_ij f_j/|J_ii|, and so takes from it a tangent of that times the difference of their phases.
-    """
-    own = member @ (f * f) + STILL_COUPLED**2
-    following = (by_y * f / jnp.abs(jnp.diagonal(by_y))[:, None]) @ member.T
-    tie = member @ (following * following) * (1 - np.eye(len(member)))
-    tie = tie + tie.T
-    return jnp.linalg.solve(jnp.diag(own + jnp.sum(tie, axis=1)) - tie, member @ (f * d_y))
 
 
 def whole(numbers: System, wiring: Wiring) -> System:
@@ -170,38 +210,3 @@ def whole(numbers: System, wiring: Wiring) -> System:
 def without_wiring(parts: System) -> System:
     """The numbers of a system: what has derivatives."""
     return parts._replace(currents=parts.currents._replace(wiring=None))
-
-
-def _with_phase(
-    topology: Topology, parts: System, line: Segment, t: Any, y: Any, tau: Any, rate: Any, first: Any
-) -> Any:
-    """M (f + φ) for the stages, and its linearisation at the start. Only first derivatives by tau count."""
-    mass, inverse = parts.mass, parts.inverse_mass
-    total, slope, by_t = first
-
-    def slopes(y: Any, t: Any) -> Any:
-        """∂(M f)/∂y and ∂(M f)/∂t."""
-        return linearisation(topology, parts, line, t, y)[1:]
-
-    def phi(late: Any, y: Any) -> Any:
-        """M φ."""
-        by_y, by_t = slopes(y, t + late)
-        f = inverse @ rate(late, y)
-        return by_y @ (tau * f) - mass @ (tau * (inverse @ (by_y @ f + by_t)))
-
-    def moved(late: Any, y: Any) -> Any:
-        return rate(late, y) + phi(late, y)
-
-    zero = jnp.zeros(())
-    phi_by_t = jax.jvp(lambda late: phi(late, y), (zero,), (jnp.ones(()),))[1]
-    # ∂(K v)/∂y for a fixed v is the derivative of K along v, since second derivatives commute.
-    slope_by_t = jax.jvp(lambda late: slopes(y, t + late)[0], (zero,), (jnp.ones(()),))[1]
-    f = inverse @ total
-    step = inverse @ slope  # ∂f/∂y
-
-    def along(v: Any) -> Any:
-        return jax.jvp(lambda y: slopes(y, t)[0], (y,), (v,))[1]
-
-    left = along(tau * f) + slope @ (tau[:, None] * step)
-    phi_by_y = left - mass @ (tau[:, None] * (inverse @ (along(f) + slope @ step + slope_by_t)))
-    return moved, (total + phi(zero, y), slope + phi_by_y, by_t + phi_by_t)

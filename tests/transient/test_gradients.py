@@ -14,7 +14,7 @@ import pytest
 
 from analogsnn import library
 from analogsnn.circuit import Circuit
-from analogsnn.errors import InputError, PhaseWarning
+from analogsnn.errors import InputError
 from analogsnn.measure import charge, spike_time, value_at
 from analogsnn.netlist import read_netlist_text
 from analogsnn.transient import Rodas5P, _transport, circuit_term, initial_state, transient
@@ -89,7 +89,7 @@ def test_neuron_in_diffrax(neuron):
 
 @pytest.mark.long
 def test_plain_differentiation_fails(neuron, monkeypatch):
-    # Else the tests above test nothing: with no block ever moving fast enough for a phase, all is plain.
+    # Else the tests above test nothing: with no state ever moving fast enough for a phase, all is plain.
     path = "x1.cm"
     with monkeypatch.context() as patch:
         patch.setattr(_transport, "STILL", 1e100)
@@ -156,15 +156,3 @@ def test_compiled_and_batched(synapse):
 def test_times_of_edges_under_jit_are_refused(synapse):
     with pytest.raises(InputError, match="the time of an input's edge is an argument of a compiled function"):
         jax.jit(lambda td: late_current(synapse.replace({"vpre.td": td})))(2e-3)
-
-
-def test_several_blocks_are_warned_about():
-    cell = ".subckt cell p q\nR1 p q 1meg\nC1 p 0 1p\nC2 q 0 1p\n.ends\n"
-    text = f"two\nI1 0 a 1n\nX1 a b cell\nX2 b c cell\nR1 c 0 1meg\n{cell}.tran 1u 10u\n"
-    circuit = Circuit.from_netlist(read_netlist_text(text))
-    with pytest.warns(PhaseWarning, match="blocks with a phase of their own"):
-        jax.grad(lambda i: value_at(*_last(transient(circuit.replace({"i1.dc": i})))))(1e-9)
-
-
-def _last(waves):
-    return waves.time, waves.voltage("c"), 10e-6

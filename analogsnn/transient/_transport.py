@@ -101,14 +101,19 @@ def transported_step(
         _, rates = jax.jvp(lambda y, t: slopes_at(numbers, line, y, t), (y, t), (f, jnp.ones(())))
         states = jnp.stack([*done.stages[1:], done.y1])
         total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(numbers, line, s, t + a))(states, late)
-        by_parameter = jax.jvp(
-            lambda n, s: jax.vmap(lambda a, y: later(n, s, a, y))(late, states),
-            (numbers, line), (d_numbers, d_line),
-        )[1]  # fmt: skip
+
+        def at_stages(numbers: System, line: Segment) -> Any:
+            return jax.vmap(lambda a, y: later(numbers, line, a, y))(late, states)
+
+        _, by_numbers = jax.jvp(lambda n: at_stages(n, line), (numbers,), (d_numbers,))
+        _, by_line = jax.jvp(lambda s: at_stages(numbers, s), (line,), (d_line,))
+        by_parameter = by_numbers + by_line
         velocity = total @ inverse.T
         acceleration = jnp.einsum("sij,sj->si", slopes, velocity) + by_times
 
-        tau = _phases(jnp.concatenate([f[None], velocity]), inverse @ jnp.concatenate([slope[None], slopes]), h, d_y)
+        by_y = inverse @ jnp.concatenate([slope[None], slopes])
+        sources = by_times @ inverse.T, by_line @ inverse.T
+        tau = _phases(jnp.concatenate([f[None], velocity]), by_y, h, d_y, *sources)
         eta = d_y - tau * f
         # With K = ∂(M f)/∂y and K' its derivative along the trajectory: at fixed time, δK is what δy and δp make of it,
         # to which the phases add K T M⁻¹K - M T M⁻¹(K' + K M⁻¹K); here times every increment, and for ∂(M f)/∂t.
@@ -145,27 +150,33 @@ def transported_step(
     return step
 
 
-def _phases(f: Any, by_y: Any, h: Any, d_y: Any) -> Any:
+def _phases(f: Any, by_y: Any, h: Any, d_y: Any, by_t: Any, pushed: Any) -> Any:
     """The phase of each state, `[state]` in s, linear in δy: least squares of η and of what φ adds to it.
 
     State i follows state j by v_ij = h J_ij f_j/(1 + h |J_ii|) in a step, and takes from it a tangent of v_ij times the
     difference of their phases. So with r the ratio of the two,
 
-        Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)²  is smallest.
+        Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
+
+    where v_i = h (∂f/∂t)_i/(1 + h |J_ii|) is how it follows the sources, and w_i the same of what their own derivatives
+    do to its velocity: a state that follows an edge has the edge's phase, which is zero unless the edge itself moves.
 
     A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
     the neuron that drives it; states that nothing connects have phases that know nothing of each other.
 
-    **Arguments**: `f [stage, state]` and `by_y [stage, state, state]`: velocities and ∂f/∂y at the start, the stages
-    and the end of the step, since what is at rest at its start may follow something before its end. `d_y`: δy at the
-    start.
+    **Arguments**: at the start, the stages and the end of the step, since what is at rest at its start may follow
+    something before its end: `f [stage, state]` and `by_y [stage, state, state]`, velocities and ∂f/∂y; without the
+    start, `by_t` and `pushed [stage, state]`, ∂f/∂t and the derivative of f by the sources times theirs. `d_y [state]`:
+    δy at the start.
     """
     follows = h / (1 + h * jnp.abs(jnp.diagonal(by_y, axis1=1, axis2=2)))
     pull = jnp.max(jnp.abs(by_y * f[:, None, :] * follows[:, :, None]), axis=0) * (1 - np.eye(f.shape[1]))
     tie = TIE * (pull**2 + pull.T**2)
     tied = jnp.sum(tie, axis=1)
-    own = f[0] ** 2 + STILL**2 + HELD * tied
-    return jnp.linalg.solve(jnp.diag(own + tied) - tie, f[0] * d_y)
+    driven = by_t * follows[1:]
+    own = f[0] ** 2 + STILL**2 + HELD * tied + TIE * jnp.sum(driven**2, axis=0)
+    known = f[0] * d_y + TIE * jnp.sum(driven * (pushed * follows[1:]), axis=0)
+    return jnp.linalg.solve(jnp.diag(own + tied) - tie, known)
 
 
 def with_one_phase(

@@ -68,7 +68,9 @@ class Evaluator:
             parameter = element.parameters[name]
             value = self.value(parameter)
             # A whole device's parameter may be a name of its own body: there the binding has the offset already.
-            binding = parameter.scope.find(parameter.expression.name) if isinstance(parameter.expression, Name) else None
+            binding = (
+                parameter.scope.find(parameter.expression.name) if isinstance(parameter.expression, Name) else None
+            )
             if binding is not None and binding.path == path:
                 return value
         return value + self.offsets[path] if path in self.offsets else value

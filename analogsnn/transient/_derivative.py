@@ -87,9 +87,7 @@ def _start(circuit: Circuit, plan: Plan, run: Run) -> Any:
     return with_derivative(circuit, jnp.asarray(run.x0), base, held)
 
 
-def _with_phases(
-    circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any
-) -> Waveforms:
+def _with_phases(circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any) -> Waveforms:
     """Waveforms with their rates and with the phases that points may move along: those of the states, `[point, state]`.
 
     A node that follows one state has its phase; any other has that of the fastest state.

@@ -379,7 +379,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             money["reverse_over_forward"].get(name.removeprefix("reverse, ")) if name.startswith("reverse") else None
         )
         said.append(f"| {name} | {seconds:.3g} | {'' if ratio is None else f'{ratio:.1f}'} |")
-    said += ["", "| differences by all parameters (computed: two runs each) | times ours, reference | times ours, fast |",
+    said += ["", "| differences by all parameters (computed: two runs each) | over ours, reference | over ours, fast |",
              "|---|---|---|"]  # fmt: skip
     for name, ratios in money["against_ngspice"].items():
         said.append(f"| {name} | {ratios['reference']:.0f} | {ratios['fast']:.0f} |")

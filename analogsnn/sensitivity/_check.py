@@ -59,7 +59,7 @@ def check(
     count: int = CHECKS,
     tolerance: float | None = None,
     timeout: float = 600.0,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, Check]]:
     """Check the derivatives that matter most, and the first of every kind.
 

@@ -6,7 +6,7 @@ BIN := .venv/bin
 OUT ?= out/demo
 SYSTEM_PACKAGES := ngspice libngspice0 libngspice0-dev chromium
 
-.PHONY: demo test quick validate-long benchmark library lint env system lock clean
+.PHONY: demo test quick validate-long benchmark benchmark-gradient library lint env system lock clean
 
 demo: env system ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
 	$(BIN)/analogsnn demo --out $(OUT)
@@ -55,6 +55,10 @@ system:
 
 benchmark: env system ## our engine and ngspice side by side: the tables of README.md and docs/figures/growth.png
 	$(BIN)/python benchmarks/transient.py --readme
+
+benchmark-gradient: env system ## derivatives of spike times: errors, costs, docs/figures/gradient.png
+	mkdir -p out
+	$(BIN)/python benchmarks/gradient.py --json out/gradient.json
 
 library: env system ## the table of the circuit library and its figures, from headers and ngspice runs
 	$(BIN)/python docs/make_library.py

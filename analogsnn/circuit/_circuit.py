@@ -106,14 +106,12 @@ class Circuit(eqx.Module):
     def values(self) -> Values:
         """The numbers of all elements."""
         if self.is_traced:
-            return self._once(
-                "values", lambda: differentiated_values(self.topology, self.parameters, self.offsets)
-            )
+            return self._once("values", lambda: differentiated_values(self.topology, self.parameters, self.offsets))
         return element_values(self.topology, self.numbers())
 
     def _once(self, what: str, make: Callable[[], Any]) -> Any:
         """What follows from the parameters alone, and is asked for several times in a run; it is no leaf."""
-        kept = self.__dict__.setdefault("_kept", {})
+        kept = vars(self).setdefault("_kept", {})
         if what not in kept:
             kept[what] = make()
         return kept[what]
@@ -125,6 +123,7 @@ class Circuit(eqx.Module):
 
     def frozen(self) -> Circuit:
         """The same circuit with constant parameters: numbers where JAX knows them."""
+
         def constant() -> Circuit:
             values, offsets = (
                 {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}

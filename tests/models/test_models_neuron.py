@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -176,3 +177,39 @@ def test_gradient_of_spike_ten_against_differences():
     steps = 1e-4 * jnp.concatenate([jnp.eye(len(point)), -jnp.eye(len(point))])
     up, down = jnp.split(jax.jit(jax.vmap(lambda logs: tenth(logs, 500e-12, 1e-12)))(steps), 2)
     np.testing.assert_allclose(gradient, (up - down) / 2e-4, rtol=TOL_GRADIENT)
+
+
+class Pulses(eqx.Module):
+    """A current of `height` (A) that is switched on and off at `edges` (s)."""
+
+    height: jax.Array
+    edges: jax.Array
+
+    def __call__(self, t):
+        return self.height * (jnp.searchsorted(self.edges, t, side="right") % 2)
+
+
+def test_gradient_of_late_spikes_with_synaptic_pulses():
+    """Resets, refractory periods that swallow parts of pulses, and edges: spikes 12 and 20, both modes."""
+    edges = np.sort(np.concatenate([np.arange(1e-3, 0.4, 10e-3), np.arange(3e-3, 0.4, 10e-3)]))
+    ahp = AHP(dpi=DPI(c=40e-12, kappa=0.705, ut=25e-3, i_tau=4e-12, i_gain=8e-12, i0=0.5e-12), i_w=0.2e-9, pulse=0.5e-3)
+    neuron = reference(ahp=ahp)
+    pick = lambda n: [n.i_tau, n.c, n.t_ref, n.ahp.dpi.i_tau]  # noqa: E731
+
+    def late(logs, tolerance, adjoint=None):
+        changed = eqx.tree_at(pick, neuron, [p * jnp.exp(x) for p, x in zip(pick(neuron), logs[1:], strict=True)])
+        pulses = Pulses(600e-12 * jnp.exp(logs[0]), jnp.asarray(edges))
+        train = spike_times(
+            changed, 300e-12, 0.4, 24, ampa=pulses, jumps=edges, tolerance=tolerance, throw=False, adjoint=adjoint
+        )
+        return train.times[jnp.array([11, 19])]
+
+    point = jnp.zeros(5)
+    rows = jax.jit(jax.jacrev(lambda logs: late(logs, 1e-8)))(point)
+    steps = 1e-5 * jnp.concatenate([jnp.eye(5), -jnp.eye(5)])
+    up, down = jnp.split(jax.jit(jax.vmap(lambda logs: late(logs, 1e-12)))(steps), 2)
+    wanted = (up - down).T / 2e-5
+    np.testing.assert_allclose(rows, wanted, rtol=TOL_GRADIENT, atol=TOL_GRADIENT * np.abs(wanted).max())
+    along = jnp.arange(1.0, 6.0)
+    forward = jax.jvp(lambda logs: late(logs, 1e-8, diffrax.ForwardMode()), (point,), (along,))[1]
+    np.testing.assert_allclose(forward, rows @ along, rtol=1e-9)

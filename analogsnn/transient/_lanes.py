@@ -30,6 +30,8 @@ from ._plan import Run, choose_points
 from ._transient import check_masses, make_plan, transient, unfinished
 
 CHUNK = 64
+# Loops over lanes work on so many at a time; a rest would be computed by other instructions, which round differently.
+LEAST = 16
 PIECE = 256  # steps tried between two looks at who has ended
 
 Result = tuple[int, Waveforms | AnalogSNNError]
@@ -60,7 +62,7 @@ def transient_lanes(
     - `parameters`: by path, the values `[lane]` in SI units: `{"x1.xin.dvt": [1e-3, -2e-3], "iin.dc": [1e-10, 2e-10]}`.
     - `t_stop`, `accuracy`, `rtol`, `save`, `save_at`, `max_steps`: as of `transient`. With `save`, only these nodes and
       no currents are kept, which is less to store and faster.
-    - `chunk`: how many lanes run side by side, a multiple of 8. `workers`: how many chunks at once; by default one a
+    - `chunk`: how many lanes run side by side, a multiple of 16. `workers`: how many chunks at once; by default one a
       processor, or one a device where that is no CPU.
     - `lanes`: which lanes to run, by default all: results are the same whatever is chosen.
     - `progress`: called with the number of lanes that have ended.
@@ -84,8 +86,8 @@ def transient_lanes(
     wanted = range(count) if lanes is None else [int(lane) for lane in lanes]
     if any(not 0 <= lane < count for lane in wanted):
         raise InputError(f"lanes names a lane that is none of the {count} in parameters; they count from 0.")
-    if chunk < 8 or chunk % 8:
-        raise InputError(f"the chunk is {chunk}; it must be a multiple of 8.")
+    if chunk < LEAST or chunk % LEAST:
+        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST}.")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one is needed.")
     check_masses(circuit)

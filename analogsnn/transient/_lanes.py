@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -96,11 +97,8 @@ def transient_lanes(
         return (
             (k, transient(circuit.replace({p: v[k] for p, v in given.items()}), t_stop, **settings)) for k in wanted
         )
-    devices = jax.local_devices()
-    if workers is None:
-        workers = (os.cpu_count() or 1) if devices[0].platform == "cpu" else len(devices)
-    workers = max(1, min(workers, -(-len(wanted) // chunk)))
-    return _collect(family(circuit, plan, given), list(wanted), chunk, workers, progress)
+    members = family(circuit, plan, given)
+    return collect(members, list(wanted), chunk, workers, partial(_waveforms, members), progress)
 
 
 def _checked(parameters: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
@@ -120,15 +118,23 @@ def _checked(parameters: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]
     return given, lengths.pop()
 
 
-def _collect(
-    members: Family, wanted: list[int], chunk: int, workers: int, progress: Callable[[int], None] | None
-) -> Iterator[Result]:
-    """Results of all workers as they come."""
-    results: queue.Queue[Result | BaseException | None] = queue.Queue(maxsize=2 * chunk * workers)
-    stopped, waiting = threading.Event(), _Waiting(wanted, workers)
-    devices = jax.local_devices()
+def _waveforms(members: Family, lane: int, run: Run) -> Waveforms:
+    return plain_waveforms(members.member(lane), members.plan, run)
 
-    def put(item: Result | BaseException | None) -> None:
+
+def collect(
+    members: Family, wanted: list[int], chunk: int, workers: int | None, finish: Callable[[int, Run], Any],
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    """What `finish`, called in the workers' threads, makes of each lane's run, or the lane's error, as lanes end."""
+    devices = jax.local_devices()
+    if workers is None:
+        workers = (os.cpu_count() or 1) if devices[0].platform == "cpu" else len(devices)
+    workers = max(1, min(workers, -(-len(wanted) // chunk)))
+    results: queue.Queue[tuple[int, Any] | BaseException | None] = queue.Queue(maxsize=2 * chunk * workers)
+    stopped, waiting = threading.Event(), _Waiting(wanted, workers)
+
+    def put(item: tuple[int, Any] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return results.put(item, timeout=0.2)
@@ -138,7 +144,7 @@ def _collect(
     def work(device: Any) -> None:
         try:
             with jax.default_device(device):
-                _Chunk(members, chunk).run(waiting, put, stopped)
+                _Chunk(members, chunk, finish).run(waiting, put, stopped)
             put(None)
         except BaseException as problem:  # to the thread that reads the results
             put(problem)
@@ -190,12 +196,12 @@ class _Place:
 class _Chunk:
     """Places for lanes that run side by side."""
 
-    def __init__(self, members: Family, width: int):
-        self.members, self.width = members, width
+    def __init__(self, members: Family, width: int, finish: Callable[[int, Run], Any]):
+        self.members, self.width, self.finish = members, width, finish
         self.places: list[_Place | None] = [None] * width
         self.load: Any = None
 
-    def run(self, waiting: _Waiting, put: Callable[[Result], None], stopped: threading.Event) -> None:
+    def run(self, waiting: _Waiting, put: Callable[[tuple[int, Any]], None], stopped: threading.Event) -> None:
         """Run lanes until none waits and all have ended."""
         topology, plan = self.members.circuit.topology, self.members.plan
         ready: Batch | None = None
@@ -238,7 +244,7 @@ class _Chunk:
         self.load = refilled(self.load, fresh, source)
         return queued[count:], vacant[count:]
 
-    def _read(self, rows: np.ndarray, put: Callable[[Result], None]) -> None:
+    def _read(self, rows: np.ndarray, put: Callable[[tuple[int, Any]], None]) -> None:
         """Take over the steps of a piece, and give the results of the lanes that have ended."""
         lanes = jax.tree.map(np.asarray, self.load.lanes)
         ended = []
@@ -255,17 +261,17 @@ class _Chunk:
             status = jnp.where(vacated, VACANT, self.load.lanes.status)
             self.load = self.load._replace(lanes=self.load.lanes._replace(status=status))
 
-    def _result(self, place: _Place, at: Any) -> Waveforms | AnalogSNNError:
-        plan, circuit = self.members.plan, self.members.member(place.lane)
-        rows = np.concatenate(place.rows)
+    def _result(self, place: _Place, at: Any) -> Any:
+        plan, rows = self.members.plan, np.concatenate(place.rows)
+        run = None
+        if len(rows):
+            run = Run(place.inputs, place.x0, rows, at.rejected, choose_points(plan, place.inputs, place.x0, rows))
         try:
-            waves = None
-            if len(rows):
-                run = Run(place.inputs, place.x0, rows, at.rejected, choose_points(plan, place.inputs, place.x0, rows))
-                waves = plain_waveforms(circuit, plan, run)
+            if at.status == DONE:
+                assert run is not None
+                return self.finish(place.lane, run)
+            circuit = self.members.member(place.lane)
+            waves = None if run is None else plain_waveforms(circuit, plan, run)
+            return unfinished(circuit, at, plan.stop, waves, len(rows))
         except AnalogSNNError as problem:
             return problem
-        if at.status == DONE:
-            assert waves is not None
-            return waves
-        return unfinished(circuit, at, plan.stop, waves, len(rows))

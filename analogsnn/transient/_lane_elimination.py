@@ -72,9 +72,9 @@ def lane_factor(topology: Topology, matrix: Entries) -> Callable[[Any], Any]:
             )
         x = sum(inverse[:, j] * b[j] for j in range(len(order.square)))
         for level, (_, _, upper), head in zip(order.levels[::-1], done[::-1], heads[::-1], strict=True):
-            x = apart(
-                lambda head, upper, x, level=level: jnp.concatenate([head - total(level.backward, upper, x), x])
-            )(head, upper, x)
+            x = apart(lambda head, upper, x, level=level: jnp.concatenate([head - total(level.backward, upper, x), x]))(
+                head, upper, x
+            )
         return x
 
     return partial(apart(solve), done, inverse)
@@ -138,7 +138,9 @@ def elimination_order(topology: Topology) -> Order:
                 kept=np.array([place.get(entry, -1) for entry in left]),
                 update=_sum([[pair for entry, pair in meeting if entry == wanted] for wanted in left]),
                 forward=_sum([[(k, j - begin) for k, (i, j) in enumerate(lower) if i == row] for row in range(end, n)]),
-                backward=_sum([[(k, j - end) for k, (i, j) in enumerate(upper) if i == row] for row in range(begin, end)]),
+                backward=_sum(
+                    [[(k, j - end) for k, (i, j) in enumerate(upper) if i == row] for row in range(begin, end)]
+                ),
             )
         )
         present, begin = left, end

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import netlist as netlist
     from . import network as network
     from . import ngspice as ngspice
+    from . import sensitivity as sensitivity
     from . import transient as transient
     from .chips import compile as compile
     from .circuit import Circuit as Circuit
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice", "transient")
+_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice", "sensitivity", "transient")
 _HOMES = {
     "AnalogSNNError": "errors",
     "Circuit": "circuit",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__, _cli_campaign, _cli_chips, _cli_records
+from . import __version__, _cli_campaign, _cli_chips, _cli_records, _cli_sensitivity
 from .errors import AnalogSNNError, DoesNotFitError, InputError
 
 app = typer.Typer(
@@ -338,6 +338,7 @@ def _write_all(targets: list[Path], record: dict[str, Any]) -> None:
 
 _cli_chips.add_to(app, _command)
 _cli_campaign.add_to(app, _command)
+_cli_sensitivity.add_to(app, _command)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -97,17 +97,26 @@ class Circuit(eqx.Module):
 
     def paths(self) -> tuple[str, ...]:
         """Every parameter path, independent or not."""
-        return tuple(parameter_values(self.netlist))
+        return self._once("paths", lambda: tuple(parameter_values(self.netlist)))
 
     def numbers(self) -> Evaluator:
         """The evaluator of the deck's expressions at this circuit's parameters."""
-        return evaluator(self.parameters, self.offsets)
+        return self._once("numbers", lambda: evaluator(self.parameters, self.offsets))
 
     def values(self) -> Values:
         """The numbers of all elements."""
         if self.is_traced:
-            return differentiated_values(self.topology, self.parameters, self.offsets)
+            return self._once(
+                "values", lambda: differentiated_values(self.topology, self.parameters, self.offsets)
+            )
         return element_values(self.topology, self.numbers())
+
+    def _once(self, what: str, make: Callable[[], Any]) -> Any:
+        """What follows from the parameters alone, and is asked for several times in a run; it is no leaf."""
+        kept = self.__dict__.setdefault("_kept", {})
+        if what not in kept:
+            kept[what] = make()
+        return kept[what]
 
     @property
     def is_traced(self) -> bool:
@@ -116,11 +125,14 @@ class Circuit(eqx.Module):
 
     def frozen(self) -> Circuit:
         """The same circuit with constant parameters: numbers where JAX knows them."""
-        values, offsets = (
-            {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}
-            for given in (self.parameters, self.offsets)
-        )
-        return Circuit(values, self.netlist, self.topology, offsets)
+        def constant() -> Circuit:
+            values, offsets = (
+                {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}
+                for given in (self.parameters, self.offsets)
+            )
+            return Circuit(values, self.netlist, self.topology, offsets)
+
+        return self._once("frozen", constant)
 
     @property
     def nodes(self) -> tuple[str, ...]:

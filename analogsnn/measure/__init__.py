@@ -9,6 +9,7 @@ from ._shapes import energy_per_spike as energy_per_spike
 from ._shapes import mean as mean
 from ._shapes import peak as peak
 from ._shapes import rise_time as rise_time
+from ._shapes import trough as trough
 from ._signal import crossing as crossing
 from ._signal import crossings as crossings
 from ._signal import integral as integral

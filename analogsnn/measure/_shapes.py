@@ -19,6 +19,11 @@ def peak(values: Any) -> Any:
     return namespace(values).max(values)
 
 
+def trough(values: Any) -> Any:
+    """The smallest value."""
+    return namespace(values).min(values)
+
+
 def mean(time: Any, values: Any, start: float | None = None, stop: float | None = None) -> Any:
     """The mean over time between `start` and `stop` (default: all).
 

@@ -37,7 +37,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-_ROOMS = ("chips", "errors", "library", "measure", "models", "netlist", "network", "ngspice", "sensitivity", "transient")
+_ROOMS = (
+    "chips",
+    "errors",
+    "library",
+    "measure",
+    "models",
+    "netlist",
+    "network",
+    "ngspice",
+    "sensitivity",
+    "transient",
+)
 _HOMES = {
     "AnalogSNNError": "errors",
     "Circuit": "circuit",

@@ -31,7 +31,9 @@ def add_to(app: typer.Typer, command: Callable[..., None]) -> None:
             float | None, typer.Option("--tolerance", metavar="R", help="Relative, of the check; default 0.002.")
         ] = None,
         accuracy: Annotated[str, typer.Option("--accuracy", help="fast or reference.")] = "reference",
-        rtol: Annotated[float | None, typer.Option("--rtol", metavar="R", help="Relative tolerance of the run.")] = None,
+        rtol: Annotated[
+            float | None, typer.Option("--rtol", metavar="R", help="Relative tolerance of the run.")
+        ] = None,
         stop: Annotated[
             float | None, typer.Option("--stop", metavar="S", help="End of the run in s; default: the deck's.")
         ] = None,

@@ -106,9 +106,7 @@ class Circuit(eqx.Module):
     def values(self) -> Values:
         """The numbers of all elements."""
         if self.is_traced:
-            return self._once(
-                "values", lambda: differentiated_values(self.topology, self.parameters, self.offsets)
-            )
+            return self._once("values", lambda: differentiated_values(self.topology, self.parameters, self.offsets))
         return element_values(self.topology, self.numbers())
 
     def _once(self, what: str, make: Callable[[], Any]) -> Any:
@@ -125,6 +123,7 @@ class Circuit(eqx.Module):
 
     def frozen(self) -> Circuit:
         """The same circuit with constant parameters: numbers where JAX knows them."""
+
         def constant() -> Circuit:
             values, offsets = (
                 {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}

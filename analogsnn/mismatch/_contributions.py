@@ -66,7 +66,8 @@ def contributions(campaign: Campaign, name: str) -> Contributions:
     from ..transient import transient
 
     job, netlist, law = campaign.job, campaign.netlist, campaign.law
-    if name not in campaign.names or job is None:
+    assert job is not None, "a campaign is made by monte_carlo"
+    if name not in campaign.names:
         raise InputError(f"there is no measure '{name}'; there are {', '.join(campaign.names)}.")
     sums = terms_of(transistors(netlist, law), law)
     circuit = Circuit.from_netlist(netlist)

@@ -94,9 +94,7 @@ def checked_paths(circuit: Circuit, slopes: Slopes, count: int) -> tuple[str, ..
 
 
 class _Judge:
-    def __init__(
-        self, found: Sensitivity, slopes: Slopes, netlist: Netlist | None, tolerance: float, timeout: float
-    ):
+    def __init__(self, found: Sensitivity, slopes: Slopes, netlist: Netlist | None, tolerance: float, timeout: float):
         self.circuit, self.slopes, self.netlist = found.circuit, slopes, netlist
         self.tolerance, self.timeout, self.settings = tolerance, timeout, found.settings
         self.base = self.ours({})

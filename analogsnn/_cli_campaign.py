@@ -64,6 +64,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
             list[str] | None,
             typer.Option("--spec", metavar="M=LOW..HIGH", help="For the yield, as tau=3m..4m; repeatable."),
         ] = None,
+        contributions: Annotated[
+            bool, typer.Option("--contributions/--no-contributions", help="Which transistor spreads what (jax).")
+        ] = False,
         timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="Of an ngspice run, seconds.")] = 600.0,
         include: Annotated[
             list[Path] | None,
@@ -91,9 +94,12 @@ def add_to(app: typer.Typer, run: Run) -> None:
             data = found.to_dict()
             if limits:
                 data["yield"] = found.yields(limits).to_dict()
+            parts = [found.contributions(name) for name in found.names] if contributions else []
+            if parts:
+                data["contributions"] = {part.measure: part.to_dict() for part in parts}
             if html is not None:
-                found.write_html(html, limits)
-            for line in found.lines():
+                found.write_html(html, limits, parts)
+            for line in (*found.lines(), *(line for part in parts for line in part.lines())):
                 typer.echo(line)
             return data
 

@@ -45,7 +45,7 @@ def check_cards(netlist: Netlist, whole: Netlist) -> None:
     parts = netlist.flatten().elements
     for device in best.values():
         body = [e for e in parts if e.name.startswith(device.name + ".")]
-        difference = _difference(device, body, float(whole.temperature))
+        difference = _difference(device, body, {**whole.changes, "temp": float(whole.temperature)})
         if difference:
             raise _refusal(device, difference)
 
@@ -57,7 +57,7 @@ def _refusal(device: Device, difference: str) -> NetlistError:
                   "Remove that comment to have its elements solved as they are, or copy the body.")  # fmt: skip
 
 
-def _difference(device: Device, body: list[Element], celsius: float) -> str:
+def _difference(device: Device, body: list[Element], given: Mapping[str, float]) -> str:
     """What is other than in the engine's transistor, in words, or ""."""
     sources = [e for e in body if isinstance(e, Behavioural) and e.output == "i"]
     capacitors = [e for e in body if e.letter == "c"]
@@ -69,11 +69,11 @@ def _difference(device: Device, body: list[Element], celsius: float) -> str:
         key: device.inside.find(f"ekv_{key}{polarity if key in POLAR_KEYS else ''}")
         for key in (*POLAR_KEYS, *COMMON_KEYS)
     }
-    settings: list[dict[str, float]] = [{"temp": celsius}]
+    settings: list[dict[str, float]] = [dict(given)]
     # A card without the optional keys is without their terms.
     terms = {found.path: value for key, value in _TERMS.items() if (found := bindings[key]) is not None}
     sizes = {f"{device.name}.{key}": value for key, value in _INSTANCE.items()}
-    settings.append({"temp": celsius + 40.0, **terms, **sizes})
+    settings.append({**given, "temp": given["temp"] + 40.0, **terms, **sizes})
     for overrides in settings:
         numbers = Evaluator(overrides=overrides)
         card = {key: float(numbers.binding(binding)) for key, binding in bindings.items() if binding is not None}

@@ -123,6 +123,7 @@ def monte_carlo(
         netlist,
         seconds / samples,
         where,
+        job,
     )
 
 

@@ -131,15 +131,24 @@ def sample_numbers(samples: int | Sequence[int]) -> list[int]:
 
 def shifts_of(devices: Sequence[Transistor], key: Any, samples: Sequence[int], law: AreaLaw) -> dict[str, np.ndarray]:
     """`draws` for transistors that are known."""
+    sums = terms_of(devices, law)
+    names = list(dict.fromkeys(name for terms in sums.values() for name, _ in terms))
+    column = {name: i for i, name in enumerate(names)}
+    normals = standard_normals(key, samples, names)
+    # Term by term, and not as a matrix product, whose rounding would depend on how many samples there are.
+    zero = np.zeros(len(samples))
+    return {path: sum((normals[:, column[n]] * weight for n, weight in terms), zero) for path, terms in sums.items()}
+
+
+def terms_of(devices: Sequence[Transistor], law: AreaLaw) -> dict[str, list[tuple[str, float]]]:
+    """Every shift as a sum of standard normal numbers: path → names of the numbers with their weights.
+
+    A number of the area law has the shift's own path as name; others say what they are, such as `chip n.dvt`.
+
+    **Raises** `InputError` for a law without any spread.
+    """
     wanted = {"dvt": list(devices), "dbt": [t for t in devices if law.has_beta(t)]}
     groups = {path: (group, rho) for group, rho in law.groups for path in group}
-    names: dict[str, int] = {}
-
-    def address(name: str) -> str:
-        names.setdefault(name, len(names))
-        return name
-
-    # Every shift is a sum of numbers with addresses, each with its weight.
     sums: dict[str, list[tuple[str, float]]] = {}
     for kind, members in wanted.items():
         area = law.sigma_vt if kind == "dvt" else law.sigma_beta
@@ -147,23 +156,19 @@ def shifts_of(devices: Sequence[Transistor], key: Any, samples: Sequence[int], l
         slope = law.gradient_vt if kind == "dvt" else law.gradient_beta
         for t in members:
             group, rho = groups.get(t.path, ((), 0.0))
-            terms = [(address(f"{t.path}.{kind}"), area(t) * (1 - rho) ** 0.5)]
+            terms = [(f"{t.path}.{kind}", area(t) * (1 - rho) ** 0.5)]
             if rho:
-                terms.append((address(f"group {' '.join(sorted(group))}.{kind}"), area(t) * rho**0.5))
+                terms.append((f"group {' '.join(sorted(group))}.{kind}", area(t) * rho**0.5))
             if common:
-                terms.append((address(f"chip {t.polarity}.{kind}"), common))
+                terms.append((f"chip {t.polarity}.{kind}", common))
             if slope:
                 x, y = law.positions[t.path]
-                terms += [(address(f"slope x {t.polarity}.{kind}"), slope * x)]
-                terms += [(address(f"slope y {t.polarity}.{kind}"), slope * y)]
+                terms += [(f"slope x {t.polarity}.{kind}", slope * x), (f"slope y {t.polarity}.{kind}", slope * y)]
             if any(weight for _, weight in terms):
                 sums[f"{t.path}.{kind}"] = terms
     if not sums:
         raise InputError("every mismatch constant is zero, so all samples would be the same; give avt or another.")
-    normals = standard_normals(key, samples, list(names))
-    # Term by term, and not as a matrix product, whose rounding would depend on how many samples there are.
-    zero = np.zeros(len(samples))
-    return {path: sum((normals[:, names[n]] * weight for n, weight in terms), zero) for path, terms in sums.items()}
+    return sums
 
 
 def shifted(values: Mapping[str, Any], shifts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,14 +13,15 @@ from ..report import BLUE, GREY, INK, ORANGE, PALE, Page, drawing, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ._contributions import Contributions
     from ._result import Campaign
     from ._statistics import Statistics
 
 Specifications = Mapping[str, tuple[float, float]]
 
 
-def campaign_page(campaign: Campaign, specifications: Specifications) -> Page:
-    """The page; `specifications` are drawn into the distributions."""
+def campaign_page(campaign: Campaign, specifications: Specifications, parts: Sequence[Contributions] = ()) -> Page:
+    """The page; `specifications` are drawn into the distributions, `parts` are the contributions to show."""
     page = Page(f"Mismatch of {campaign.netlist.title or campaign.netlist.file}")
     law = campaign.law
     page.text(
@@ -52,6 +53,18 @@ def campaign_page(campaign: Campaign, specifications: Specifications) -> Page:
                     f"{name}: {s.count} samples, the log-normal with the same mean and spread of logarithms, and the "
                     "nominal value.",
                 )
+        if parts:
+            page.section("Contributions")
+            page.text(
+                "To first order: (∂m/∂p)² σ² of every independent number that the mismatch law draws, from one reverse "
+                "pass through the circuit without mismatch."
+            )
+        for part in parts:
+            page.figure(
+                contribution_figure(part),
+                f"{part.measure}: first order gives CV {part.cv:.2%}; it explains {part.explained:.1%} of the variance "
+                "of the samples (of their logarithms, where positive).",
+            )
         names = [name for name, s in campaign.statistics.items() if s.std]
         if len(names) > 1:
             page.section("Correlations")
@@ -109,11 +122,22 @@ def distribution_figure(campaign: Campaign, s: Statistics, limits: tuple[float, 
     return figure
 
 
+def contribution_figure(part: Contributions) -> Figure:
+    """The largest contributions as bars; to be called within `report.drawing()`."""
+    shares = sorted(part.shares.items(), key=lambda item: -item[1])[:20]
+    figure = new_figure(0.9 + 0.27 * len(shares))
+    axes = figure.subplots()
+    axes.barh([name for name, _ in shares], [100 * share for _, share in shares], color=BLUE)
+    axes.invert_yaxis()
+    axes.set(title=part.measure, xlabel="% of the variance")
+    return figure
+
+
 def correlation_figure(campaign: Campaign, names: list[str]) -> Figure:
     """The correlations between measures as a matrix; to be called within `report.drawing()`."""
     rows = [campaign.names.index(name) for name in names]
     matrix = campaign.correlations[np.ix_(rows, rows)]
-    figure = new_figure(1.2 + 0.45 * len(names), 2.6 + 0.8 * len(names))
+    figure = new_figure(1.2 + 0.45 * len(names))
     axes = figure.subplots()
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")

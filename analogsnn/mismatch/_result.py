@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..netlist import Netlist
+from ._contributions import Contributions, contributions
 from ._draws import draws
+from ._engines import Job
 from ._law import AreaLaw
 from ._measures import Failure
 from ._statistics import Statistics, Yield, averaging, correlations, statistics, yield_of
@@ -28,6 +30,7 @@ class Campaign:
     - `nominal`: the measures without mismatch.
     - `law`, `key` (as JSON has it), `engine`, `netlist`: what they are samples of.
     - `seconds_per_sample`: by the clock, with the workers that there were. `folder`: the store, or None.
+      `job`: how a sample is run and measured.
     """
 
     names: tuple[str, ...]
@@ -40,6 +43,7 @@ class Campaign:
     netlist: Netlist = field(repr=False)
     seconds_per_sample: float
     folder: Path | None = None
+    job: Job | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The values of one measure, `[sample]`."""
@@ -81,6 +85,11 @@ class Campaign:
         key = jax.random.wrap_key_data(jax.numpy.asarray(words, "uint32"), impl=implementation)
         return draws(self.netlist, key, self.samples, self.law)
 
+    def contributions(self, name: str) -> Contributions:
+        """Which transistor contributes how much of the variance of a measure, to first order, from one reverse pass
+        through the nominal circuit, and how much of the samples that explains. Errors as `contributions`."""
+        return contributions(self, name)
+
     def to_dict(self) -> dict[str, Any]:
         """The keys of `analogsnn monte-carlo --json`."""
         matrix = self.correlations
@@ -98,11 +107,17 @@ class Campaign:
             "store": None if self.folder is None else str(self.folder),
         }
 
-    def write_html(self, path: Path, specifications: Mapping[str, tuple[float, float]] | None = None) -> None:
-        """One self-contained page: distributions, correlations, what is missing; written whole or not at all."""
+    def write_html(
+        self,
+        path: Path,
+        specifications: Mapping[str, tuple[float, float]] | None = None,
+        parts: Sequence[Contributions] = (),
+    ) -> None:
+        """One self-contained page: distributions, contributions, correlations, what is missing; written whole or not
+        at all."""
         from ._page import campaign_page
 
-        campaign_page(self, specifications or {}).write(path)
+        campaign_page(self, specifications or {}, parts).write(path)
 
     def lines(self) -> list[str]:
         """The result for a terminal."""

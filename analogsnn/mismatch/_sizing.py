@@ -90,6 +90,7 @@ class Loss:
         self.targets = dict(spec.hold)
         self.points = cubature(len(self.rows) * (2 if self.abeta.any() else 1), spec.seed)
         self.seen: dict[bytes, _Point] = {}
+        self.programs: dict[str, Callable[[Any, np.ndarray], Any]] = {}
         self.values: dict[str, float] = {}
         self.evaluations = 0
 
@@ -136,22 +137,33 @@ class Loss:
 
     def _measure(self, u: Any, z: np.ndarray | None, name: str) -> tuple[float, np.ndarray]:
         """A measure and its derivatives by the logarithms, at the shifts that the numbers `z` give."""
-        import jax
-
-        def value(u: Any) -> Any:
-            circuit = self._sized(u)
-            if z is not None:
-                circuit = circuit.replace(self._shifts(circuit, z))
-            return self._read(circuit, name)
-
-        number, slope = jax.value_and_grad(value)(u)
+        if name not in self.programs:
+            self.programs[name] = self._compiled(name)
+        number, slope = self.programs[name](u, np.zeros(self.points.shape[1]) if z is None else z)
         if not math.isfinite(float(number)) or not np.isfinite(np.asarray(slope)).all():
+            where = self.sizes_text(np.asarray(u))
             raise SimulationError(
-                f"measure '{name}' or its derivative is not finite at {self.sizes_text(np.asarray(u))}."
+                f"measure '{name}' has no value, or no derivative, in a run of the loss at {where}: it may not happen "
+                "there, or the run may have failed. Give closer bounds, or a longer run."
             )
         return float(number), np.asarray(slope)
 
-    def _shifts(self, circuit: Circuit, z: np.ndarray) -> dict[str, Any]:
+    def _compiled(self, name: str) -> Callable[[Any, np.ndarray], Any]:
+        """One program for all runs: without it every run would compile the operations for its own number of steps."""
+        import jax
+
+        from ..transient import transient
+
+        steps = transient(self.circuit, self.spec.t_stop, accuracy=self.spec.accuracy).steps
+        room = 2 ** math.ceil(math.log2(1.5 * float(steps)))
+
+        def value(u: Any, z: Any) -> Any:
+            circuit = self._sized(u)
+            return self._read(circuit.replace(self._shifts(circuit, z)), name, room)
+
+        return jax.jit(jax.value_and_grad(value))
+
+    def _shifts(self, circuit: Circuit, z: Any) -> dict[str, Any]:
         root = self._areas(circuit) ** -0.5
         n = len(self.rows)
         shifts = {f"{name}.dvt": z[i] * self.avt[i] * root[i] for i, name in enumerate(self.names)}
@@ -159,10 +171,10 @@ class Loss:
             shifts |= {f"{name}.dbt": z[n + i] * self.abeta[i] * root[i] for i, name in enumerate(self.names)}
         return {path: self.offset[path] + shift for path, shift in shifts.items()}
 
-    def _read(self, circuit: Circuit, name: str) -> Any:
+    def _read(self, circuit: Circuit, name: str, room: int = 5_000_000) -> Any:
         from ..transient import transient
 
-        waves = transient(circuit, self.spec.t_stop, accuracy=self.spec.accuracy)
+        waves = transient(circuit, self.spec.t_stop, accuracy=self.spec.accuracy, max_steps=room)
         netlist = circuit.netlist
         needed = [m for m in netlist.measures if m.analysis == "tran"]
         last = next(i for i, m in enumerate(needed) if m.name == name)

@@ -266,3 +266,10 @@ def test_elimination_order_inverts_what_a_dense_solver_inverts():
     assert found == pytest.approx(np.linalg.solve(matrix, b), rel=1e-10)
     assert sum(circuit.topology.levels) == len(circuit.topology.states)
     assert len(circuit.topology.levels) > 1
+
+
+def test_a_netlist_with_other_sizes_is_a_circuit():
+    """The check of the card's body is one of the sizes that were given, not of those that the deck had."""
+    netlist = library.read_bench("dpi_synapse").replace({"x1.xsyn.w": 5e-6, "x1.xsyn.dvt": 1e-3})
+    circuit = Circuit.from_netlist(netlist)
+    assert (circuit["x1.xsyn.w"], circuit["x1.xsyn.dvt"], circuit["x1.xtau.w"]) == (5e-6, 1e-3, 2e-6)

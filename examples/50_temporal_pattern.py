@@ -73,7 +73,7 @@ def network(seed: int) -> Network:
 
 
 def main(folder: Path, seed: int = 1, steps: int = 150, count: int = 400, tried: int = 200) -> dict[str, float]:
-    """Train twice, with and without mismatch in the loss; write a page; return the shares of answers that mismatch costs."""
+    """Train with and without mismatch in the loss; write a page; return the shares of answers lost on chips."""
     folder.mkdir(parents=True, exist_ok=True)
     learn, check = samples(count, seed), samples(tried, seed + 500)
     arrivals, started = {}, time.perf_counter()

@@ -19,7 +19,6 @@ from ._parameters import lanes
 from ._simulate import Events, simulate
 from ._surrogate import binned, stepped
 
-
 # s between samples: ln I of a DPI falls by one a time constant, so that it takes many of them to be at rest again; half
 # as long cost a chip of 20 % mismatch several points, because training starts every sample from rest.
 GAP = 0.4

@@ -27,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -39,8 +41,10 @@ from analogsnn.network import (
     Population,
     chips,
     connect,
+    dense,
     lanes,
     simulate,
+    stepped,
 )
 from analogsnn.report import BLUE, GREY, ORANGE, drawing, new_figure
 
@@ -108,6 +112,37 @@ def throughput(repeats: int) -> dict[str, Any]:
         list(pool.map(lambda _: simulate(devices[1], NOTHING, seconds, dt=DT, chunk=seconds), range(2)))
         two = 2 * seconds / (time.perf_counter() - started)
     return {"single": one, "batch": many, "ratio": many / one, "two_singles": two}
+
+
+def gradient(n: int, repeats: int, steps: int = 200) -> dict[str, Any]:
+    """CPU ns a neuron and step of training's run in steps, and of its gradient by all weights, one sample on one chip.
+
+    `memory`: bytes that the gradient needs beside its result; `memory_quarter`: for a quarter of the steps.
+    """
+    devices = dense(network(n, DRIVES[8]))
+    inputs = jnp.zeros((steps, 0), jnp.float32)
+
+    def loss(d: Any, length: int) -> jax.Array:
+        return jnp.sum(stepped(d, inputs[:length], DT).counts)
+
+    def compiled(f: Any) -> Any:
+        return jax.jit(f).lower(devices).compile()
+
+    programs = {
+        "forward": compiled(lambda d: loss(d, steps)),
+        "gradient": compiled(jax.grad(lambda d: loss(d, steps))),
+    }
+    row: dict[str, Any] = {"neurons": n}
+    for name, program in programs.items():
+        taken = []
+        for _ in range(repeats + 1):
+            started = time.process_time()
+            jax.block_until_ready(program(devices))
+            taken.append(time.process_time() - started)
+        row[name] = min(taken[1:]) / (n * steps) * 1e9
+    row["memory"] = programs["gradient"].memory_analysis().temp_size_in_bytes
+    row["memory_quarter"] = compiled(jax.grad(lambda d: loss(d, steps // 4))).memory_analysis().temp_size_in_bytes
+    return row
 
 
 def cold() -> float:
@@ -181,6 +216,17 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {row['neurons']} | {row['rate']:.1f} | {row['ns']:.1f} | " + "".join(f"{c} | " for c in cells))
     if not names:
         lines += ["", "No peer was given (`--rockpool`, `--brian2`), so nothing is compared."]
+    lines += [
+        "",
+        "| neurons | training's run, ns | its gradient | ratio | memory at 4 × the steps |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result["gradients"]:
+        grown = row["memory"] / row["memory_quarter"]
+        lines.append(
+            f"| {row['neurons']} | {row['forward']:.0f} | {row['gradient']:.0f} | "
+            f"{row['gradient'] / row['forward']:.1f} | {grown:.1f}× |"
+        )
     t = result["throughput"]
     lines += [
         "",
@@ -216,7 +262,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
     chosen = parser.parse_args()
     seconds = 0.1 if chosen.quick else 0.5
-    bar = tqdm(total=len(SIZES) + 4 + (0 if chosen.quick else len(GROWTH) + len(DRIVES)), disable=None)
+    bar = tqdm(total=2 * len(SIZES) + 4 + (0 if chosen.quick else len(GROWTH) + len(DRIVES)), disable=None)
 
     def done(value: Any) -> Any:
         bar.update()
@@ -226,6 +272,7 @@ def main() -> None:
     result["sizes"] = [done(ours(n, 1, DRIVES[8], seconds, chosen.repeats)) for n in SIZES]
     result["peers"] += done(peer("peer_dynapsim.py", chosen.rockpool, SIZES, chosen.repeats))
     result["peers"] += done(peer("peer_brian2.py", chosen.brian2, SIZES, chosen.repeats))
+    result["gradients"] = [done(gradient(n, chosen.repeats)) for n in SIZES]
     result["throughput"] = done(throughput(2 if chosen.quick else chosen.repeats))
     result["compile_s"] = done(cold())
     if not chosen.quick:

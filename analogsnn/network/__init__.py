@@ -2,6 +2,7 @@
 
 from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
+from ._classify import GAP as GAP
 from ._classify import Samples as Samples
 from ._classify import accuracy as accuracy
 from ._classify import counting_loss as counting_loss

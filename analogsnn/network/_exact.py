@@ -33,7 +33,7 @@ _MESSAGE = "The network spikes {} times or more, and there is room for that many
 
 
 class Trains(NamedTuple):
-    """Spikes in order of time: `time` (s) and `neuron` [max_spikes], infinity and -1 after the last; `total` of them."""
+    """Spikes in order: `time` (s) and `neuron` [max_spikes], infinity and -1 after the last; `total` of them."""
 
     time: jax.Array
     neuron: jax.Array

@@ -5,8 +5,8 @@ that end within a step), on dense matrices. Backwards, three things differ from 
 surrogate's bias (docs/training.md has its size):
 
 1. a spike $H(u - u_{spk})$ has the derivative $\frac{\beta}{2}\,\Delta u/(1 + \beta|u - u_{spk}|)^2$ (the form of
-   Zenke & Ganguli 2018, DOI 10.1162/neco_a_01086), also where there is none, with $\Delta u$ the way of the membrane in the
-   step (and $h$/20 ms): a crossing then weighs the same at any step, where without it gradients grow with $1/h$;
+   Zenke & Ganguli 2018, DOI 10.1162/neco_a_01086), also where there is none, with $\Delta u$ the way of the membrane in
+   the step (and $h$/20 ms): a crossing then weighs the same at any step, where without it gradients grow with $1/h$;
 2. resets and refractory periods are taken as they fell, and spikes act at the ends of their steps;
 3. positive feedback and the NMDA gate do not amplify: $\partial u'/\partial u \le 1$ for every step, so that gradients
    can only grow along loops of synapses.

@@ -17,6 +17,7 @@ from ._dense import Devices, mismatched
 
 FAN_IN = 64  # synapses of a neuron of both DYNAP chips
 EXPLODED = 20.0  # times the median of the gradients so far: such a one is cut to it, with a sentence
+_LEVELS = 15  # sums of four currents
 _JUDGED = 5  # steps before which there is no median to speak of
 
 
@@ -83,8 +84,8 @@ def train(
     scale = largest * 1e12  # pA
     optimiser = optimiser or optax.adam(optax.cosine_decay_schedule(rate, steps, 0.1), b2=0.99)
 
-    def chip_loss(w: jax.Array, grid: jax.Array | None, batch: Any, key: jax.Array) -> jax.Array:
-        weight = w * scale if grid is None else straight_through(w * scale, grid)
+    def chip_loss(w: jax.Array, grid: jax.Array, quantised: jax.Array, batch: Any, key: jax.Array) -> jax.Array:
+        weight = jnp.where(quantised, straight_through(w * scale, grid), w * scale)
         mine = replace(devices, weight=jnp.where(mask, weight, 0))
         if mismatch == 0:
             return loss(mine, batch)
@@ -92,8 +93,8 @@ def train(
         return jnp.mean(each)
 
     @eqx.filter_jit
-    def step(w, state, grid, batch, key, limit):
-        value, gradient = jax.value_and_grad(chip_loss)(w, grid, batch, key)
+    def step(w, state, grid, quantised, batch, key, limit):
+        value, gradient = jax.value_and_grad(chip_loss)(w, grid, quantised, batch, key)
         norm = jnp.sqrt(jnp.sum(gradient**2))
         gradient = gradient * jnp.minimum(1, limit / jnp.maximum(norm, 1e-30))
         updates, state = optimiser.update(gradient, state, w)
@@ -101,13 +102,16 @@ def train(
         return _pruned(w, fan_in), state, value, norm
 
     w = _pruned(jnp.clip(devices.weight / scale, 0, 1) * mask, fan_in)
-    state, grid = optimiser.init(w), None
+    state, grid = optimiser.init(w), _grid(None, w)
     losses, norms = [], []
     for k in range(steps):
-        if levels is not None and k >= quantise_from and (grid is None or k % every == 0):
-            grid = jnp.asarray(levels(np.asarray(w, float)[mask] * largest) * 1e12, w.dtype)
+        quantised = levels is not None and k >= quantise_from
+        if levels is not None and quantised and (k == quantise_from or k % every == 0):
+            grid = _grid(levels(np.asarray(w, float)[mask] * largest) * 1e12, w)
         limit = EXPLODED * float(np.median(norms)) if k >= _JUDGED else np.inf
-        w, state, value, norm = step(w, state, grid, batches(k), jax.random.fold_in(key, k), jnp.float32(limit))
+        w, state, value, norm = step(
+            w, state, grid, jnp.bool_(quantised), batches(k), jax.random.fold_in(key, k), jnp.float32(limit)
+        )
         losses.append(float(value))
         norms.append(float(norm))
         if not np.isfinite(losses[-1]) or not np.isfinite(norms[-1]):
@@ -125,6 +129,14 @@ def train(
         if progress is not None:
             progress(k, losses[-1])
     return Trained(np.asarray(w, float) * scale * mask, np.array(losses), np.array(norms))
+
+
+def _grid(levels: np.ndarray | None, w: jax.Array) -> jax.Array:
+    """Levels padded with the largest to one length, so that more or fewer of them compile nothing anew."""
+    if levels is None:
+        levels = np.ones(1)
+    room = max(0, _LEVELS - levels.shape[-1])
+    return jnp.asarray(np.concatenate([levels, np.repeat(levels[..., -1:], room, axis=-1)], axis=-1), w.dtype)
 
 
 def straight_through(weight: jax.Array, levels: jax.Array) -> jax.Array:

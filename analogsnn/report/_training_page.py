@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..network import Mismatch, Samples, lanes, simulate
+from ..network import GAP, Mismatch, Samples, lanes, simulate
 from ._page import Page
 from ._raster import raster
 from ._style import BLUE, GREY, ORANGE, drawing, new_figure
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ..chips import Arrival
 
 GOAL = 0.03  # of accuracy, lost from float to fresh chips
-_SHOWN = 4  # samples in the raster
-_GAP = 0.1  # s
+_SHOWN = 3  # samples in the raster
 _HEADER = ("trained with", "float", "quantised", "fresh chips, mean", "spread", "worst", "lost, points")
 
 
@@ -62,8 +61,8 @@ def write_training_report(
         page.figure(_loss_figure(arrivals), "Loss and norm of its gradient; levels are quantised from half-way on.")
         page.section("Spikes")
         figure = new_figure(3.6)
-        events = check.stream(_GAP)
-        end = _SHOWN * (check.duration + _GAP)
+        events = check.stream(GAP)
+        end = _SHOWN * (check.duration + GAP)
         here = events.time < end
         shown = type(events)(events.time[here], events.channel[here])
         spikes = simulate(lanes(network, [Mismatch(0.2, 0, 0)]), shown, end)

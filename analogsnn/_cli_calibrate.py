@@ -59,6 +59,42 @@ def add_to(app: typer.Typer, run: Run) -> None:
         targets = [toml, lib, *([html] if html else [])]
         run("extract-card", None, None, json_file, work, _say_card, targets=targets)
 
+    @app.command("calibrate")
+    def calibrate_command(
+        block: Annotated[str, typer.Argument(metavar="BLOCK", help="dpi_synapse or dpi_synapse_sink.")],
+        card: Annotated[str, typer.Option("--card", help="An EKV card: ekv, or the card.lib of extract-card.")] = "ekv",
+        out: Annotated[Path, typer.Option("--out", metavar="F.toml", help="Parameters, errors, range.")] = Path(
+            "model.toml"
+        ),
+        json_file: Json = None,
+    ) -> None:
+        """Fit a behavioural model to a circuit of the library: parameters, errors, and where it is within 3 %."""
+
+        def work(started: float) -> dict[str, Any]:
+            from .calibrate import Design, synapse
+            from .cli import _atomically, _progress
+
+            with _progress(Design().count, "runs") as progress:
+                found = synapse(block, card=card, progress=progress)
+            _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
+            return found.to_dict()
+
+        run("calibrate", None, None, json_file, work, _say_model, targets=[out])
+
+
+def _say_model(data: dict[str, Any]) -> None:
+    typer.echo(f"{data['block']} on {data['card']}: {data['experiments']} experiments")
+    for quantity, row in data["summary"].items():
+        typer.echo(
+            f"  {quantity}: largest error {100 * row['max_relative']:.1f} %, rms {100 * row['rms_relative']:.1f} %, "
+            f"{100 * row['share_below_limit']:.0f} % of the experiments within 3 %"
+        )
+    if data["valid_range"] is None:
+        typer.echo("  there is no range in which gain and decay are within 3 %")
+    else:
+        low, high = data["valid_range"]["i_out"]
+        typer.echo(f"  within 3 % in gain and decay from {format_quantity(low, 'A')} to {format_quantity(high, 'A')}")
+
 
 def _micrometres(text: str, option: str) -> tuple[float, ...]:
     try:

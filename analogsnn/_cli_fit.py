@@ -25,7 +25,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")
         ] = None,
     ) -> None:
-        """Fit a circuit's parameters to recordings, spike times, measures or rates. Exit status 1: at a bound, or early."""
+        """Fit a circuit's parameters to recordings, spikes, measures or rates. Exit status 1: at a bound, or early."""
         wrong: list[str] = []
 
         def work(started: float) -> dict[str, Any]:

@@ -12,3 +12,8 @@ from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
 from ._targets import FitWarning as FitWarning
 from ._targets import Target as Target
+from ._calibration import Calibration as Calibration
+from ._calibration import ErrorRow as ErrorRow
+from ._calibration import RangeWarning as RangeWarning
+from ._synapse import synapse as synapse
+from ._synapse import Design as Design

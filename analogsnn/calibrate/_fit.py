@@ -255,7 +255,7 @@ def fit(
         try:
             done = least_squares(
                 watched, np.clip(x0, 1e-6, 1 - 1e-6), jac=problem.jacobian, bounds=(0.0, 1.0), x_scale="jac",
-                ftol=1e-10, xtol=1e-10, gtol=1e-10, method="trf",
+                ftol=1e-9, xtol=1e-8, gtol=1e-9, method="trf",
             )  # fmt: skip
             end = (float(done.cost), done.x)
             finished = done.status > 0
@@ -348,8 +348,8 @@ def _check_influence(problem: _Problem, jacobian: np.ndarray) -> None:
         row += target.values.size
         if not np.any(block):
             raise InputError(
-                f"{target}: none of {', '.join(problem.names)} moves it at the start; look at the node, or at whether a "
-                "spike comes at all."
+                f"{target}: none of {', '.join(problem.names)} moves it at the start; look at the node, or at whether "
+                "a spike comes at all."
             )
     for name, column in zip(problem.names, jacobian.T, strict=True):
         if not np.any(column):

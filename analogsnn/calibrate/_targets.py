@@ -20,8 +20,6 @@ from ..waveforms import Waveforms
 KINDS = ("trace", "spike_times", "measure", "fi")
 # A sample this many median intervals after the one before stands behind a gap.
 GAP = 20.0
-# Samples this close to a spike of the recording, as a share of its mean interval, are left to the spike times.
-NEAR_SPIKE = 0.02
 # Of a target that says nothing: its value is trusted to one per cent of its range, a spike to one of its mean interval.
 SHARE = 0.01
 MISSED = 1.0  # of the stop time, by which a spike that did not come counts as late
@@ -91,8 +89,8 @@ class Target:
             if gaps.size:
                 k = int(gaps[0])
                 warnings.warn(
-                    f"{self} has {gaps.size} gaps, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is compared "
-                    "there.",
+                    f"{self} has {gaps.size} gaps, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is "
+                    "compared there.",
                     FitWarning, stacklevel=3,
                 )  # fmt: skip
 

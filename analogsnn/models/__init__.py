@@ -17,3 +17,5 @@ from ._spikes import SpikeTrain as SpikeTrain
 from ._spikes import f_i_curve as f_i_curve
 from ._spikes import rate as rate
 from ._spikes import spike_times as spike_times
+from ._transistor_dpi import TERMS as TERMS
+from ._transistor_dpi import TransistorDPI as TransistorDPI

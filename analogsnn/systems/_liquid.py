@@ -11,9 +11,9 @@ from ..network import one_to_one, simulate
 from ._on_chips import CHIP, counted, played
 
 NEURONS, FAN_IN = 128, 12
-BASE = 20e-9  # A: every recurrent synapse selects this current and the one that the homeostat moves
-STRONG, WEAK = 400e-9, 15e-9  # A: an event that makes its neuron fire, and one of the background
-BACKGROUND = 10.0  # Hz a channel of the background
+BASE = 10e-9  # A: every recurrent synapse selects this current and the one that the homeostat moves
+STRONG, WEAK = 400e-9, 20e-9  # A: an event that makes its neuron fire, and one of the background
+BACKGROUND = 40.0  # Hz a channel of the background
 NOISE = 32  # channels of it, each heard by four neurons
 TOGETHER, ENOUGH = 4, 32  # neurons that are made to fire at once; spikes after which a beginning is over
 BIN, GENERATIONS = 4e-3, 5  # s; a generation, and how many are looked at
@@ -78,18 +78,21 @@ def beginnings(count: int, seed: int) -> tuple[Events, float]:
 def branching(spikes: Spikes, count: int, lanes: int) -> np.ndarray:
     """Descendants by ancestors [lane]: spikes of generations 1 to 5 by those of generations 0 to 4, until `ENOUGH`.
 
-    Generation 0 are the `TOGETHER` neurons that are made to fire in a silent network; later ones are bins of `BIN`. The
-    ratio is below one where activity dies out and above one where it grows. It is taken from beginnings, and only until
+    Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires without
+    them. The ratio is below one where activity dies out and above one where it grows. It is taken from beginnings, and only until
     a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any network,
     and an explosion ends when nobody is left to fire.
     """
     start = APART * (np.arange(count) + 0.3)
-    edges = (start[:, None] + BIN * np.arange(GENERATIONS + 2)).ravel()
+    edges = (start[:, None] + BIN * np.arange(-5, GENERATIONS + 2)).ravel()
     per = counted(spikes, np.append(edges, edges[-1] + 1), lanes, NEURONS).sum(axis=1)
-    per = per.reshape(lanes, count, GENERATIONS + 2)[..., :-1].astype(float)
-    per[..., 1] += np.maximum(per[..., 0] - TOGETHER, 0)  # who fires at once although nobody made it
+    per = per.reshape(lanes, count, GENERATIONS + 7)[..., :-1].astype(float)
+    before, per = per[..., :5].mean(axis=(1, 2)), per[..., 5:]
+    per[..., 1] += per[..., 0] - TOGETHER  # who fires at once although nobody made it
     per[..., 0] = TOGETHER
     young = np.cumsum(per, axis=-1)[..., :-1] < ENOUGH
+    per[..., 1] -= 2 * before[:, None]
+    per[..., 2:] -= before[:, None, None]
     ancestors = np.where(young, per[..., :-1], 0).sum(axis=(1, 2))
     return np.where(young, per[..., 1:], 0).sum(axis=(1, 2)) / ancestors
 

@@ -11,7 +11,7 @@ from ._result import Number as Number
 from ._result import Result as Result
 
 # Each is a module of this room with a function `run(chips, seed, *, reduced)`, in the order of the gallery.
-SYSTEMS = ("predictive_plasticity", "delay_motion", "attractor_softmax")
+SYSTEMS = ("predictive_plasticity", "delay_motion", "reservoir_what_when", "critical_liquid", "gain_control", "attractor_softmax")
 
 
 def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: bool = False) -> Result:

@@ -1,0 +1,205 @@
+"""A liquid that a slow homeostat brings to the edge: one core-wide weight current, three starts, every chip by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..network import chips as produce
+from ..report import BLUE, GREY, INK, ORANGE, drawing, new_figure, raster
+from ._liquid import (
+    APART,
+    BASE,
+    DT,
+    NEURONS,
+    beginnings,
+    branching,
+    compiled,
+    liquid,
+    memory,
+    patterned,
+    ran,
+    ranks,
+    streamed,
+    weight_of,
+)
+from ._on_chips import CV
+from ._result import Number, Picture, Result
+
+STARTS = (14e-9, 20e-9, 30e-9)  # A: below, near and above
+GAIN, LIMIT = 0.06, 1.0  # of the integrator, and the largest error that it takes at once
+STEP = 10e-3  # s a bit, for the memory capacity
+SETTLED = 10  # last rounds, whose mean weight is kept
+FACTORS = (0.75, 0.85, 0.92, 0.97, 1.0, 1.03, 1.08, 1.2, 1.4, 1.8)  # of each chip's critical weight
+_AIM = "aim of this project"
+
+
+@dataclass(frozen=True)
+class Homeostasis:
+    """`weight` and `sigma` [round, start, chip] on the way, `final` [start, chip] afterwards, and `kept` weights (A)."""
+
+    weight: np.ndarray
+    sigma: np.ndarray
+    final: np.ndarray
+    kept: np.ndarray
+
+
+def homeostasis(members, rounds: int, count: int, judged: int, seed: int) -> Homeostasis:
+    """Move every chip's weight current from three starts until activity neither grows nor shrinks.
+
+    Each round looks at `count` beginnings; the result is judged on `judged` others, with the weight left alone.
+    """
+    lanes = [chip for _ in STARTS for chip in members]
+    shape = (len(STARTS), len(members))
+    w = np.repeat(STARTS, len(members))
+    weights, sigmas = [], []
+    for k in range(rounds):
+        mappings = [compiled(x) for x in w]
+        started, duration = beginnings(count, 1000 * seed + k)
+        sigma = branching(ran(mappings, lanes, started, duration, k), count, len(lanes))
+        weights.append([weight_of(m) for m in mappings])
+        sigmas.append(sigma)
+        w = np.maximum(w * np.exp(GAIN * np.clip(1 - sigma, -LIMIT, LIMIT)), 1.02 * BASE)
+    kept = np.exp(np.mean(np.log(weights[-min(SETTLED, rounds // 2) :]), axis=0))
+    mappings = [compiled(x) for x in kept]
+    started, duration = beginnings(judged, 1000 * seed + 999)
+    final = branching(ran(mappings, lanes, started, duration, 999), judged, len(lanes))
+    return Homeostasis(
+        np.array(weights).reshape(-1, *shape), np.array(sigmas).reshape(-1, *shape), final.reshape(shape), kept.reshape(shape)
+    )
+
+
+def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
+    """The homeostat on `chips` chips from three starts, then what readouts could tell around the edge (a minute of CPU)."""
+    rounds, count, judged = (24, 50, 400) if not reduced else (6, 10, 10)
+    members = produce(chips, CV, seed)
+    found = homeostasis(members, rounds, count, judged, seed)
+    numbers = {
+        f"sigma_from_{name}": Number.over(found.final[k], "chips", "1", f"branching parameter, started {name} the edge",
+                                          least=0.95, most=1.05, source=_AIM)
+        for k, name in enumerate(("below", "near", "above"))
+    }  # fmt: skip
+    within = np.abs(found.final - 1) <= 0.05
+    numbers |= {
+        "within_5_percent": Number(float(within.mean()), "1", "share of chips and starts within 1.00 ± 0.05"),
+        "weight_by_start": Number.over(np.ptp(found.kept, axis=0) / found.kept.mean(axis=0), "chips", "1",
+                                       "how far the weights found from three starts lie apart, relative"),
+        "critical_weight": Number.over(1e9 * found.kept[1], "chips", "nA", "the weight current at the edge"),
+        "rounds": Number(rounds, "1", f"rounds of {APART * count:.3g} s"),
+    }  # fmt: skip
+    mapping = compiled(found.kept[1, 0])
+    pictures = [Picture("To the edge", _course_figure(found), (
+        "Left: branching parameter of every chip, round by round, from three starts. Right: the weight current, relative to "
+        "where the chip ends."
+    ))]  # fmt: skip
+    if not reduced:
+        some = members[:2]
+        lanes = [chip for _ in FACTORS for chip in some]
+        mappings = [compiled(f * w) for f in FACTORS for w in found.kept[1, : len(some)]]
+        curves = _curves(mappings, lanes, seed)
+        numbers |= _of_curves(curves)
+        pictures.append(Picture("Around the edge", _edge_figure(curves), (
+            "Against the weight, relative to each chip's edge: branching parameter; rank of the states that 40 inputs leave, and that "
+            "40 jittered copies of one leave; memory capacity. Means of two chips."
+        )))  # fmt: skip
+        started, duration = beginnings(6, 5)
+        spikes = ran([mappings[2 * 4]], [members[0]], started, duration, 5)
+        pictures.append(Picture("Around the edge", _raster_figure(mapping.network, *spikes.of(0), duration), (
+            "Six beginnings at the edge, on the first chip: four neurons are made to fire each time."
+        )))  # fmt: skip
+    return Result(
+        name="critical_liquid",
+        title="A liquid at the edge",
+        about=(
+            f"{NEURONS} adaptive-exponential neurons with twelve random synapses each, all of one weight, 20 % mismatch on every "
+            "current, and a weak background. Four neurons are made to fire; the branching parameter says by how much activity "
+            "grows from generation to generation. A slow integrator outside the chip moves one core-wide weight current until "
+            "it neither grows nor shrinks.",
+            "Fixed random weights of one size are all that the liquid has. The weight is the sum of two of the core's four "
+            "currents, so that its steps are small; the chip gets the nearest codes, and is compiled anew every round.",
+        ),
+        limits=(
+            "After Ivanov and Michmizos (NeurIPS 2021), whose integrator sets a rate of plasticity from spikes in and out. "
+            "Here it moves a weight that all synapses share, and no classification of images was tried.",
+            "The branching parameter is that of activity that begins anew, over at most five generations of 4 ms and until a "
+            "quarter of the neurons have fired. It grows steeply with the weight: several times its relative change.",
+            "Rank and memory capacity depend on thresholds and windows that we chose; the table says where they are largest, "
+            "on two chips. The homeostat is not on the chip: DYNAP-SE2 has one, but its equations are not known to us.",
+        ),
+        numbers=numbers,
+        pictures=tuple(pictures),
+        network=liquid(float(np.round(found.kept[1, 0], 12))),
+        mapping=mapping,
+        settings={"chips": chips, "seed": seed, "cv": CV, "rounds": rounds, "beginnings": count, "judged": judged, "dt": DT},
+    )  # fmt: skip
+
+
+def _curves(mappings, lanes, seed: int) -> dict[str, np.ndarray]:
+    """Each [factor, chip]."""
+    n, shape = len(lanes), (len(FACTORS), -1)
+    started, duration = beginnings(60, seed + 7)
+    sigma = branching(ran(mappings, lanes, started, duration, 7), 60, n)
+    started, duration = patterned(40, seed + 8)
+    quality, general = ranks(ran(mappings, lanes, started, duration, 8), 40, n)
+    started, bits = streamed(600, STEP, seed + 9)
+    capacity = memory(ran(mappings, lanes, started, 600 * STEP, 9), bits, STEP, n)
+    every = {"sigma": sigma, "separation": quality, "generalisation": general, "memory": capacity}
+    return {name: values.reshape(shape) for name, values in every.items()}
+
+
+def _of_curves(curves) -> dict[str, Number]:
+    kept = {name: values.mean(axis=1) for name, values in curves.items()}
+    useful = kept["separation"] - kept["generalisation"]
+    best, most = int(useful.argmax()), int(kept["memory"].argmax())
+    edge = FACTORS.index(1.0)
+    return {
+        "separation_at_edge": Number(useful[edge], "1", "rank for 40 inputs less that for 40 copies, at the edge"),
+        "separation_best": Number(useful[best], "1", "the largest of that over the weights tried"),
+        "separation_best_at": Number(kept["sigma"][best], "1", "branching parameter where it is largest"),
+        "memory_at_edge": Number(kept["memory"][edge], "1", "memory capacity (steps of 10 ms), at the edge"),
+        "memory_best": Number(kept["memory"][most], "1", "the largest memory capacity over the weights tried"),
+        "memory_best_at": Number(kept["sigma"][most], "1", "branching parameter where it is largest"),
+    }
+
+
+def _course_figure(found: Homeostasis) -> Figure:
+    with drawing():
+        figure = new_figure(3.6)
+        left, right = figure.subplots(1, 2)
+        for k, (name, colour) in enumerate((("below", BLUE), ("near", GREY), ("above", ORANGE))):
+            left.plot(found.sigma[:, k], color=colour, linewidth=1)
+            left.plot([], [], color=colour, label=f"started {name}")
+            right.plot(found.weight[:, k] / found.kept[k], color=colour, linewidth=1)
+        left.axhline(1, color=INK, linewidth=0.8)
+        left.set(xlabel="round", ylabel="branching parameter", ylim=(0, None))
+        left.legend()
+        right.set(xlabel="round", ylabel="weight, relative to the kept one")
+        return figure
+
+
+def _edge_figure(curves) -> Figure:
+    with drawing():
+        figure = new_figure(3.4)
+        first, second, third = figure.subplots(1, 3)
+        first.semilogx(FACTORS, curves["sigma"].mean(axis=1), color=INK, marker="o", markersize=4)
+        first.axhline(1, color=GREY, linewidth=0.8)
+        second.semilogx(FACTORS, curves["separation"].mean(axis=1), color=BLUE, marker="o", markersize=4, label="40 inputs")
+        second.semilogx(FACTORS, curves["generalisation"].mean(axis=1), color=ORANGE, marker="o", markersize=4, label="40 copies of one")
+        second.legend(fontsize=8)
+        third.semilogx(FACTORS, curves["memory"].mean(axis=1), color=BLUE, marker="o", markersize=4)
+        for axes, name in zip((first, second, third), ("branching parameter", "rank", "memory capacity"), strict=True):
+            axes.axvline(1, color=GREY, linestyle=(0, (5, 4)), linewidth=1)
+            axes.set(xlabel="weight, relative to the edge", ylabel=name, ylim=(0, None))
+            axes.set_xticks([0.75, 1.0, 1.4, 1.8], ["0.75", "1", "1.4", "1.8"])
+            axes.minorticks_off()
+        return figure
+
+
+def _raster_figure(network, time: np.ndarray, neuron: np.ndarray, duration: float) -> Figure:
+    with drawing():
+        figure = new_figure(3.6)
+        axes = figure.subplots()
+        raster(axes, network, time, neuron, 0.0, duration)
+        return figure

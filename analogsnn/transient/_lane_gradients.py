@@ -15,12 +15,12 @@ import numpy as np
 from ..circuit import Circuit
 from ..errors import AnalogSNNError, InputError
 from ..waveforms import Waveforms
-from ._blocks import chosen_blocks
 from ._derivative import waveforms_with_derivatives
 from ._lane_start import family
 from ._lanes import CHUNK, collect
 from ._plan import Run
-from ._transient import check_masses, make_plan
+from ._start import check_masses
+from ._transient import make_plan
 
 Differentiated = tuple[Any, Any]
 
@@ -37,7 +37,6 @@ def lane_gradients(
     rtol: float | None = None,
     save: Sequence[str] | None = None,
     save_at: Any = None,
-    blocks: Mapping[str, str | int] | None = None,
     max_steps: int = 5_000_000,
     chunk: int = CHUNK,
     workers: int | None = None,
@@ -74,14 +73,13 @@ def lane_gradients(
     if not given or any(one.keys() != given[0].keys() for one in given):
         raise InputError("parameters must give the same paths in every lane, and there must be a lane.")
     members = family(circuit, plan, {path: np.array([one[path] for one in given]) for path in given[0]})
-    chosen = chosen_blocks(circuit, blocks)
 
     def finish(index: int, run: Run) -> Differentiated:
         def value(shared: Any) -> Any:
             moved = circuit.replace(parameters(shared, lanes[index]))
             if not moved.is_traced:
                 raise InputError("parameters does not depend on what is shared, so that nothing has a derivative.")
-            return measure(waveforms_with_derivatives(moved, plan, run, chosen))
+            return measure(waveforms_with_derivatives(moved, plan, run))
 
         return jax.value_and_grad(value)(jax.tree.map(float, shared))
 

@@ -189,7 +189,7 @@ class Pulses(eqx.Module):
         return self.height * (jnp.searchsorted(self.edges, t, side="right") % 2)
 
 
-@pytest.mark.long
+@pytest.mark.validate_long
 def test_gradient_of_late_spikes_with_synaptic_pulses():
     """Resets, refractory periods that swallow parts of pulses, and edges: spikes 12 and 20."""
     edges = np.sort(np.concatenate([np.arange(1e-3, 0.4, 10e-3), np.arange(3e-3, 0.4, 10e-3)]))

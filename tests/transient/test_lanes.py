@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from analogsnn.measure import spike_time, spike_times
 from analogsnn.netlist import read_netlist_text
 from analogsnn.transient import _lane_start, lane_gradients, transient, transient_lanes
 from analogsnn.transient._lane_elimination import lane_factor
+from analogsnn.waveforms import Waveforms
 
 CHUNK = 16
 FAST = {"accuracy": "fast", "rtol": 1e-3}
@@ -63,13 +65,18 @@ def draws(neuron: Circuit, lanes: int) -> dict[str, np.ndarray]:
     return found
 
 
+def run(*args: Any, **settings: Any) -> dict[int, Any]:
+    """All lanes, by number."""
+    return dict(transient_lanes(*args, **settings))
+
+
 def equal(a, b) -> bool:
     return np.array_equal(a.time, b.time) and np.array_equal(a.voltages, b.voltages)
 
 
 @pytest.fixture(scope="module")
 def lanes(neuron):
-    return dict(transient_lanes(neuron, draws(neuron, 20), STOP, save=["spk"], chunk=CHUNK, workers=1, **FAST))
+    return run(neuron, draws(neuron, 20), STOP, save=["spk"], chunk=CHUNK, workers=1, **FAST)
 
 
 def test_as_alone(neuron, lanes):
@@ -92,11 +99,11 @@ def test_neighbours_do_not_matter(neuron, lanes):
     widths = np.full(20, float(neuron[f"{fet}.w"]))
     widths[3] = -1e-6
     moved[f"{fet}.w"] = widths
-    again = dict(transient_lanes(neuron, moved, STOP, save=["spk"], chunk=CHUNK, workers=2, **FAST))
+    again = run(neuron, moved, STOP, save=["spk"], chunk=CHUNK, workers=2, **FAST)
     assert isinstance(again[3], InputError)
     assert "must be positive" in str(again[3])
     assert all(equal(again[k], lanes[order[k]]) for k in range(20) if k != 3)
-    alone = dict(transient_lanes(neuron, given, STOP, save=["spk"], chunk=CHUNK, lanes=[11], **FAST))
+    alone = run(neuron, given, STOP, save=["spk"], chunk=CHUNK, lanes=[11], **FAST)
     assert list(alone) == [11]
     assert equal(alone[11], lanes[11])
 
@@ -105,7 +112,7 @@ def test_every_kind_of_element(mixed):
     # Edges of their own in each lane, and the whole waveforms with currents
     given = {"param.late": [1e-6, 2.5e-6, 0.1e-6], "param.high": [1.0, 0.5, -1.0], "param.r": [1e3, 2e3, 5e2]}
     grid = np.linspace(0, 2e-5, 41)
-    found = dict(transient_lanes(mixed, given, chunk=CHUNK, save_at=grid, **FAST))
+    found = run(mixed, given, chunk=CHUNK, save_at=grid, **FAST)
     for lane in range(3):
         alone = transient(mixed.replace({p: v[lane] for p, v in given.items()}), save_at=grid, **FAST)
         assert found[lane].nodes == alone.nodes
@@ -115,8 +122,8 @@ def test_every_kind_of_element(mixed):
 
 def test_width_of_the_chunk_does_not_matter(mixed):
     given = {"param.r": np.linspace(500, 2000, 33)}
-    narrow = dict(transient_lanes(mixed, given, chunk=16, save=["b"], **FAST))
-    wide = dict(transient_lanes(mixed, given, chunk=32, save=["b"], **FAST))
+    narrow = run(mixed, given, chunk=16, save=["b"], **FAST)
+    wide = run(mixed, given, chunk=32, save=["b"], **FAST)
     assert all(equal(narrow[k], wide[k]) for k in range(33))
 
 
@@ -124,7 +131,7 @@ def test_a_lane_that_does_not_end(mixed):
     # More edges than steps allowed in the second lane; the others end.
     given = {"v1.per": [1e-5, 2e-8, 1e-5], "v1.pw": [3e-6, 5e-9, 3e-6], "v1.tr": [1e-6, 1e-9, 1e-6],
              "v1.tf": [1e-6, 1e-9, 1e-6]}  # fmt: skip
-    found = dict(transient_lanes(mixed, given, chunk=CHUNK, save=["b"], max_steps=2000, **FAST))
+    found = run(mixed, given, chunk=CHUNK, save=["b"], max_steps=2000, **FAST)
     assert isinstance(found[1], ConvergenceError)
     assert 0 < found[1].time < 2e-5
     assert found[1].waves.time[-1] == pytest.approx(found[1].time, rel=1e-9)
@@ -135,7 +142,7 @@ def test_a_lane_that_does_not_end(mixed):
 
 def test_operating_points_that_newton_does_not_find(mixed, monkeypatch):
     given = {"param.r": [1e3, 2e3]}
-    usual = dict(transient_lanes(mixed, given, chunk=CHUNK, save=["b"], **FAST))
+    usual = run(mixed, given, chunk=CHUNK, save=["b"], **FAST)
 
     def nothing(*args):
         x, found = _settled(*args)
@@ -143,7 +150,7 @@ def test_operating_points_that_newton_does_not_find(mixed, monkeypatch):
 
     _settled = _lane_start.settled_points
     monkeypatch.setattr(_lane_start, "settled_points", nothing)
-    found = dict(transient_lanes(mixed, given, chunk=CHUNK, save=["b"], **FAST))
+    found = run(mixed, given, chunk=CHUNK, save=["b"], **FAST)
     assert all(found[k].voltages[0, -1] == pytest.approx(usual[k].voltages[0, -1], abs=1e-6) for k in range(2))
 
 
@@ -151,10 +158,10 @@ def test_memory_is_bounded(mixed):
     # 1000 lanes one after the other, of which only a number is kept. All at once would be 1000 · 100 steps · 6 numbers
     # · 8 bytes = 5 MB and as much again for points; a chunk is a thirtieth of it.
     given = {"param.r": np.linspace(500, 2000, 1000)}
-    run = transient_lanes(mixed, given, save=["b"], chunk=32, workers=1, **FAST)
-    next(run)
+    found = transient_lanes(mixed, given, save=["b"], chunk=32, workers=1, **FAST)
+    next(found)
     tracemalloc.start()
-    highest = [float(np.max(waves.voltage("b"))) for _, waves in run]
+    highest = [float(np.max(cast(Waveforms, waves).voltage("b"))) for _, waves in found]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(highest) == 999
@@ -189,7 +196,7 @@ def test_gain_is_refused():
     with pytest.raises(InputError, match="gain of an E element"):
         transient_lanes(circuit, {"param.g": [1.0, 2.0]})
     # other parameters of such a circuit may vary
-    found = dict(transient_lanes(circuit, {"v1.dc": [1.0, 2.0]}, chunk=CHUNK, save=["d"], **FAST))
+    found = run(circuit, {"v1.dc": [1.0, 2.0]}, chunk=CHUNK, save=["d"], **FAST)
     assert found[1].voltages[0, -1] == pytest.approx(2 * found[0].voltages[0, -1], rel=1e-6)
 
 
@@ -227,8 +234,11 @@ def test_derivatives_by_what_lanes_share(neuron):
     def second(waves):
         return spike_time(waves, "spk", 1)
 
-    settings = {"accuracy": "fast", "rtol": 1e-5, "save": ["spk"]}
-    found = dict(lane_gradients(neuron, drawn, 4e-10, [0, 1], second, STOP, chunk=CHUNK, workers=1, **settings))
+    found: dict[int, Any] = dict(
+        lane_gradients(
+            neuron, drawn, 4e-10, [0, 1], second, STOP, chunk=CHUNK, workers=1, accuracy="fast", rtol=1e-5, save=["spk"]
+        )
+    )
     step = 4e-14
     for lane in (0, 1):
         low, high = (

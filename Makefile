@@ -6,7 +6,7 @@ BIN := .venv/bin
 OUT ?= out/demo
 SYSTEM_PACKAGES := ngspice libngspice0 libngspice0-dev chromium
 
-.PHONY: demo test quick validate-long benchmark library lint env system lock clean
+.PHONY: demo test quick validate-long benchmark benchmark-gradient library lint env system lock clean
 
 demo: env system ## the heart-rate network on a real recording; writes $(OUT)/report.html and result.json
 	$(BIN)/analogsnn demo --out $(OUT)
@@ -20,7 +20,7 @@ quick: env ## the tests without the long ones
 validate-long: env system ## the long forms: both engines on full runs of the neuron, its whole rate table; out/validate.html
 	mkdir -p out
 	$(BIN)/analogsnn validate --long --html out/validate.html --json out/validate.json
-	$(BIN)/python -m pytest tests/spice tests/validation -m validate_long
+	$(BIN)/python -m pytest tests/spice tests/validation tests/sensitivity tests/models -m validate_long
 
 lint: env
 	$(BIN)/ruff check .
@@ -55,6 +55,10 @@ system:
 
 benchmark: env system ## our engine and ngspice side by side: the tables of README.md and docs/figures/growth.png
 	$(BIN)/python benchmarks/transient.py --readme
+
+benchmark-gradient: env system ## derivatives of spike times: errors, costs, docs/figures/gradient.png
+	mkdir -p out
+	$(BIN)/python benchmarks/gradient.py --json out/gradient.json
 
 library: env system ## the table of the circuit library and its figures, from headers and ngspice runs
 	$(BIN)/python docs/make_library.py

@@ -28,7 +28,7 @@ def add_to(app: typer.Typer, command: Callable[..., None]) -> None:
             bool, typer.Option("--ngspice/--no-ngspice", help="Whether the check asks ngspice too.")
         ] = True,
         tolerance: Annotated[
-            float | None, typer.Option("--tolerance", metavar="R", help="Relative, of the check; default 0.002.")
+            float | None, typer.Option("--tolerance", metavar="R", help="Relative, of the check; docs/sensitivity.md.")
         ] = None,
         accuracy: Annotated[str, typer.Option("--accuracy", help="fast or reference.")] = "reference",
         rtol: Annotated[

@@ -111,7 +111,7 @@ class Circuit(eqx.Module):
 
     def _once(self, what: str, make: Callable[[], Any]) -> Any:
         """What follows from the parameters alone, and is asked for several times in a run; it is no leaf."""
-        kept = self.__dict__.setdefault("_kept", {})
+        kept = vars(self).setdefault("_kept", {})
         if what not in kept:
             kept[what] = make()
         return kept[what]

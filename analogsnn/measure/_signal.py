@@ -74,7 +74,7 @@ def _interval(distance: Any, hit: Any, k: Any) -> Any:
 
 
 def _refuse_grazing(distance: Any, i: Any, grazing: float, what: str) -> None:
-    """Refuse the crossing in interval `i` when the signal goes less than `grazing` beyond it before it crosses again."""
+    """Refuse the crossing in interval `i` where the signal goes less than `grazing` beyond it before it turns back."""
     xp = namespace(distance)
     above = distance >= 0
     turns = xp.cumulative_sum(xp.astype(xp.not_equal(above[:-1], above[1:]), xp.int32))

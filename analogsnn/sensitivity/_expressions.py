@@ -119,8 +119,8 @@ def read_measure(text: str, netlist: Netlist, threshold: float | None = None) ->
     kind = _FUNCTIONS[name]
     subject, *rest = [part.strip() for part in re.split(r",(?![^()]*\))", inner)]
     numbers = [_number(part, text, netlist) for part in rest]
-    if not subject or not kind.fewest <= len(numbers) <= kind.most or (kind.most == 2 and kind.fewest == 0 and
-                                                                      name in ("mean", "charge") and len(numbers) == 1):  # fmt: skip
+    window = name in ("mean", "charge")  # both ends, or none
+    if not subject or not kind.fewest <= len(numbers) <= kind.most or (window and len(numbers) == 1):
         raise InputError(f"'{text}' is not {kind.usage}.")
     subject, nodes = _subject(subject, kind, netlist, text)
     if name == "energy_per_spike":

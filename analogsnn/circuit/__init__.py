@@ -11,6 +11,8 @@ from ._inputs import input_values as input_values
 from ._inputs import moving_formulas as moving_formulas
 from ._inputs import segment as segment
 from ._precision import use_float64 as use_float64
+from ._rows import Entries as Entries
+from ._rows import Rows as Rows
 from ._system import Currents as Currents
 from ._system import Structure as Structure
 from ._system import System as System
@@ -19,7 +21,7 @@ from ._system import currents as currents
 from ._system import expression_nodes as expression_nodes
 from ._system import formula_value as formula_value
 from ._system import linearised_current as linearised_current
-from ._system import product as product
+from ._system import sparse as sparse
 from ._system import structure as structure
 from ._system import structure_without_gains as structure_without_gains
 from ._system import system as system

@@ -18,6 +18,7 @@ import numpy as np
 from ..devices import Coefficients, capacitances, coefficients, conductances, drain_current
 from ..netlist import Behavioural, Current, Expression, Name, Voltage, evaluate, walk
 from ._functions import JAX_BEHAVIOURAL_FUNCTIONS
+from ._rows import Entries, Rows
 from ._topology import Topology, refuse
 from ._values import Values, is_traced
 
@@ -122,6 +123,34 @@ def _solved(topology: Topology, matrix: Any) -> tuple[Any, Any]:
     except np.linalg.LinAlgError:
         inverse = np.full((n, n), np.nan)  # `check_amplifiers` says what that means
     return inverse @ s, inverse @ p
+
+
+def sparse(topology: Topology, parts: System) -> System:
+    """The equations of many lanes, matrices `[row, column, lane]`, as `Entries`, and their wiring as `Rows`.
+
+    Where E elements have a say in the wiring it stays an array, and all entries for the sources are kept.
+    """
+    wiring = parts.currents.wiring
+    n, kcl = len(topology.nodes), np.abs(topology.kcl)
+    meet = np.zeros((n + 1, n + 1))
+    for nodes in (topology.fet_nodes, topology.capacitor_nodes, topology.resistor_nodes, topology.controlled_nodes):
+        for some in nodes:
+            meet[np.ix_(some, some)] = 1.0
+    pushing = np.zeros((n + 1, len(topology.inputs)))
+    for k, some in enumerate(topology.input_nodes):
+        pushing[some, k] = 1.0
+    follow = np.ones((n, len(topology.inputs))) if topology.gains else np.abs(structure_without_gains(topology)[1])
+    sources = kcl @ (meet[:n, :n] @ follow + pushing[:n]) > 0
+    if not topology.gains:
+        fields = ("terminals_x", "terminals_u", "fet_out", "by_conductance")
+        wiring = wiring._replace(**{name: Rows(np.asarray(getattr(wiring, name))) for name in fields})
+    currents = parts.currents._replace(
+        wiring=wiring, linear_x=Entries.of(topology.touching, parts.currents.linear_x),
+        linear_u=Entries.of(sources, parts.currents.linear_u),
+    )  # fmt: skip
+    return System(
+        currents, Entries.of(sources, parts.coupling), Entries.of(topology.touching, parts.mass), parts.inverse_mass
+    )
 
 
 def check_amplifiers(topology: Topology, values: Values) -> None:
@@ -247,22 +276,11 @@ def formula_value(
     return evaluate(element.expression, lookup, JAX_BEHAVIOURAL_FUNCTIONS) * names.get("m=", 1.0)
 
 
-def product(matrix: Any, x: Any) -> Any:
-    """matrix @ x, `[row]`; or `[row, lane]` for x `[column, lane]` and a matrix that lanes share or that has one each.
-
-    No sum runs over lanes, and none is shared out between them: what a lane gets does not depend on its neighbours.
-    """
-    if x.ndim == 1 or matrix.ndim == 2:
-        return matrix @ x
-    total = jnp.zeros((matrix.shape[0], *x.shape[1:]))
-    for j in range(x.shape[0]):
-        total = total + matrix[:, j] * x[j]
-    return total
-
-
 def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> Any:
     """The currents, `[row]` in A. All arguments may have a trailing axis of lanes."""
-    total = product(c.linear_x, x) + product(c.linear_u, u)
+    total = c.linear_u @ u
+    if topology.resistors or topology.controlled:
+        total = total + c.linear_x @ x
     if topology.fets:
         total = total + c.wiring.fet_out @ drain_current(c.fet, *_terminals(c, x, u))
     if topology.behavioural:
@@ -277,20 +295,14 @@ def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any,
 
     All arguments may have a trailing axis of lanes.
     """
-    total = product(c.linear_x, x) + product(c.linear_u, u)
-    by_x, by_t = c.linear_x, product(c.linear_u, du)
+    total, by_x, by_t = c.linear_u @ u, c.linear_x, c.linear_u @ du
+    if topology.resistors or topology.controlled:
+        total = total + c.linear_x @ x
     if topology.fets:
         i, *g = conductances(c.fet, *_terminals(c, x, u))
         total = total + c.wiring.fet_out @ i
         weights, count = jnp.concatenate(g), len(topology.fets)
-        if c.wiring.by_conductance is not None:
-            place = np.full(topology.touching.shape, c.wiring.by_conductance.shape[0])
-            place[topology.touching] = range(c.wiring.by_conductance.shape[0])
-            entries = c.wiring.by_conductance @ weights
-            by_x = by_x + jnp.concatenate([entries, jnp.zeros((1, *entries.shape[1:]))])[place]
-        else:
-            per_fet = weights[:, None] * c.wiring.terminals_x
-            by_x = by_x + c.wiring.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
+        by_x = _with_conductances(topology, c, by_x, weights)
         moved = weights * (c.wiring.terminals_u @ du)
         by_t = by_t + c.wiring.fet_out @ (moved[:count] + moved[count : 2 * count] + moved[2 * count :])
     if topology.behavioural:
@@ -301,10 +313,30 @@ def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any,
         for k, row in enumerate(c.wiring.formula_x):
             one = jnp.zeros_like(read).at[k].set(1.0)
             slope = c.wiring.formula_out @ jax.jvp(lambda r: _formulas(topology, c, r, t), (read,), (one,))[1]
-            by_x = by_x + slope[:, None] * jnp.reshape(row, (1, -1) + (1,) * (read.ndim - 1))
+            by_x = by_x + _outer(by_x, slope, row)
             by_t = by_t + slope * moving[k]
         by_t = by_t + c.wiring.formula_out @ in_time
     return total, by_x, by_t
+
+
+def _with_conductances(topology: Topology, c: Currents, by_x: Any, weights: Any) -> Any:
+    """The derivative by x with that of the transistors, whose conductances are `weights [3 fet]`."""
+    if c.wiring.by_conductance is None:
+        per_fet, count = weights[:, None] * c.wiring.terminals_x, len(topology.fets)
+        return by_x + c.wiring.fet_out @ (per_fet[:count] + per_fet[count : 2 * count] + per_fet[2 * count :])
+    entries = c.wiring.by_conductance @ weights
+    if isinstance(by_x, Entries):
+        return Entries(by_x.pattern, by_x.values + entries)
+    place = np.full(topology.touching.shape, len(entries))
+    place[topology.touching] = range(len(entries))
+    return by_x + jnp.append(entries, 0.0)[place]
+
+
+def _outer(by_x: Any, column: Any, row: Any) -> Any:
+    """The product of a column and a row, as `by_x` is kept."""
+    if not isinstance(by_x, Entries):
+        return column[:, None] * row
+    return Entries(by_x.pattern, column[by_x.pattern.row] * row[by_x.pattern.column][:, None])
 
 
 def _terminals(c: Currents, x: Any, u: Any) -> tuple[Any, Any, Any]:

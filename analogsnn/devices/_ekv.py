@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from .._apart import apart
+
 KELVIN = 273.15
 REFERENCE_TEMPERATURE = 300.15  # K, where the card's values hold
 
@@ -102,8 +104,12 @@ def _softplus_and_tail(x: Any) -> tuple[Any, Any]:
     """ln(1 + eˣ) and e^-|x|.
 
     Zero counts as positive in every part: `abs` and `maximum` would each choose their own derivative there, and the sum
-    of the two be none.
+    of the two be none. For lanes (a second axis) it is a part of the program of its own: several results use it.
     """
+    return apart(_logarithm_and_tail)(x) if jnp.ndim(x) > 1 else _logarithm_and_tail(x)
+
+
+def _logarithm_and_tail(x: Any) -> tuple[Any, Any]:
     positive = x >= 0
     tail = jnp.exp(-jnp.where(positive, x, -x))
     z = tail / (2 + tail)

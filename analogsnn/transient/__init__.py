@@ -5,6 +5,7 @@ import types
 from typing import Any
 
 from ..waveforms import Waveforms as Waveforms
+from ._lane_gradients import lane_gradients as lane_gradients
 from ._lanes import transient_lanes as transient_lanes
 from ._sweep import dc as dc
 from ._sweep import operating_point as operating_point

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..circuit import Segment, System, Topology, at_time, linearised_current, product, total_current
+from ..circuit import Segment, System, Topology, at_time, linearised_current, total_current
 from ..devices import drain_current
 
 
@@ -23,8 +23,8 @@ def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: A
     u, du, d2u = at_time(topology, line, t, c.formula, c.celsius)
     total, by_y, by_t = linearised_current(topology, c, y, u, du, t)
     if topology.linear_inputs < len(topology.inputs):
-        by_t = by_t + product(parts.coupling, d2u)
-    return total + product(parts.coupling, du), by_y, by_t
+        by_t = by_t + parts.coupling @ d2u
+    return total + parts.coupling @ du, by_y, by_t
 
 
 def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Callable[[Any, Any], Any]:
@@ -34,13 +34,13 @@ def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Call
 
         def general(late: Any, y: Any) -> Any:
             u, du, _ = at_time(topology, line, t + late, c.formula, c.celsius)
-            return total_current(topology, c, y, u, t + late) + product(parts.coupling, du)
+            return total_current(topology, c, y, u, t + late) + parts.coupling @ du
 
         return general
     # What the sources do is worked out once, so that a stage costs the transistors alone.
     u, du, _ = at_time(topology, line, t, c.formula, c.celsius)
     terminals, terminals_slope = c.wiring.terminals_u @ u, c.wiring.terminals_u @ du
-    start, slope = product(c.linear_u, u) + product(parts.coupling, du), product(c.linear_u, du)
+    start, slope = c.linear_u @ u + parts.coupling @ du, c.linear_u @ du
     count = len(topology.fets)
     linear = bool(topology.resistors or topology.controlled)
 
@@ -50,6 +50,6 @@ def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Call
         if count:
             current = drain_current(c.fet, v[:count], v[count : 2 * count], v[2 * count :])
             total = total + c.wiring.fet_out @ current
-        return total + product(c.linear_x, y) if linear else total
+        return total + c.linear_x @ y if linear else total
 
     return straight

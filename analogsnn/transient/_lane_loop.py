@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._apart import apart
 from ..circuit import Inputs, Segment, System, Topology
 from ._loop import DONE, RUNNING, SHRUNK, Control, try_step
 from ._tableaus import Tableau
@@ -62,14 +63,14 @@ def advance_lanes(
     rows = jnp.zeros((capacity, 3 + len(kept) * (1 + len(tableau.dense)), width))
     index = jnp.array(kept, dtype=int)
 
+    def look_up(inputs: Inputs, k: Any) -> tuple[Any, Any, Any, Any]:
+        value, slope = (table[k, :, column].T for table in (inputs.value, inputs.slope))
+        return inputs.edges[k, column], inputs.edges[k + 1, column], value, slope
+
     def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         s, rows, count = carry
-        edge = inputs.edges[s.segment + 1, column]
-        begin = inputs.edges[s.segment, column]
-        line = Segment(
-            begin, 0.5 * (begin + edge), inputs.value[s.segment, :, column].T, inputs.slope[s.segment, :, column].T,
-            inputs.smooth,
-        )  # fmt: skip
+        begin, edge, value, slope = apart(look_up)(inputs, s.segment)
+        line = Segment(begin, 0.5 * (begin + edge), value, slope, inputs.smooth)
         tried = try_step(topology, tableau, parts, line, edge, control, s.t, s.h, s.y, s.previous)
         running = s.status == RUNNING
         good = tried.good & running

@@ -20,6 +20,7 @@ from ..circuit import (
     extended,
     is_traced,
     lane_axes,
+    sparse,
     system,
 )
 from ..devices import KELVIN
@@ -148,7 +149,7 @@ def prepare(family: Family, chosen: Sequence[int], width: int) -> Batch:
         rejected=zero.astype(int), ratio=np.zeros(x0.T.shape), previous=zero,
     )  # fmt: skip
     inputs = [drive.inputs for drive in every]
-    load = Load(equations(topology, family.extended, values), _tables(inputs), lanes)
+    load = Load(sparse(topology, equations(topology, family.extended, values)), _tables(inputs), lanes)
     return Batch(jax.tree.map(jnp.asarray, load), columns, inputs, x0, failures)
 
 

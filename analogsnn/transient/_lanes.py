@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -30,6 +31,8 @@ from ._plan import Run, choose_points
 from ._transient import check_masses, make_plan, transient, unfinished
 
 CHUNK = 64
+# Loops over lanes work on so many at a time; a rest would be computed by other instructions, which round differently.
+LEAST = 16
 PIECE = 256  # steps tried between two looks at who has ended
 
 Result = tuple[int, Waveforms | AnalogSNNError]
@@ -60,7 +63,7 @@ def transient_lanes(
     - `parameters`: by path, the values `[lane]` in SI units: `{"x1.xin.dvt": [1e-3, -2e-3], "iin.dc": [1e-10, 2e-10]}`.
     - `t_stop`, `accuracy`, `rtol`, `save`, `save_at`, `max_steps`: as of `transient`. With `save`, only these nodes and
       no currents are kept, which is less to store and faster.
-    - `chunk`: how many lanes run side by side, a multiple of 8. `workers`: how many chunks at once; by default one a
+    - `chunk`: how many lanes run side by side, a multiple of 16. `workers`: how many chunks at once; by default one a
       processor, or one a device where that is no CPU.
     - `lanes`: which lanes to run, by default all: results are the same whatever is chosen.
     - `progress`: called with the number of lanes that have ended.
@@ -84,8 +87,8 @@ def transient_lanes(
     wanted = range(count) if lanes is None else [int(lane) for lane in lanes]
     if any(not 0 <= lane < count for lane in wanted):
         raise InputError(f"lanes names a lane that is none of the {count} in parameters; they count from 0.")
-    if chunk < 8 or chunk % 8:
-        raise InputError(f"the chunk is {chunk}; it must be a multiple of 8.")
+    if chunk < LEAST or chunk % LEAST:
+        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST}.")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one is needed.")
     check_masses(circuit)
@@ -94,11 +97,8 @@ def transient_lanes(
         return (
             (k, transient(circuit.replace({p: v[k] for p, v in given.items()}), t_stop, **settings)) for k in wanted
         )
-    devices = jax.local_devices()
-    if workers is None:
-        workers = (os.cpu_count() or 1) if devices[0].platform == "cpu" else len(devices)
-    workers = max(1, min(workers, -(-len(wanted) // chunk)))
-    return _collect(family(circuit, plan, given), list(wanted), chunk, workers, progress)
+    members = family(circuit, plan, given)
+    return collect(members, list(wanted), chunk, workers, partial(_waveforms, members), progress)
 
 
 def _checked(parameters: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
@@ -118,15 +118,23 @@ def _checked(parameters: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]
     return given, lengths.pop()
 
 
-def _collect(
-    members: Family, wanted: list[int], chunk: int, workers: int, progress: Callable[[int], None] | None
-) -> Iterator[Result]:
-    """Results of all workers as they come."""
-    results: queue.Queue[Result | BaseException | None] = queue.Queue(maxsize=2 * chunk * workers)
-    stopped, waiting = threading.Event(), _Waiting(wanted, workers)
-    devices = jax.local_devices()
+def _waveforms(members: Family, lane: int, run: Run) -> Waveforms:
+    return plain_waveforms(members.member(lane), members.plan, run)
 
-    def put(item: Result | BaseException | None) -> None:
+
+def collect(
+    members: Family, wanted: list[int], chunk: int, workers: int | None, finish: Callable[[int, Run], Any],
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    """What `finish`, called in the workers' threads, makes of each lane's run, or the lane's error, as lanes end."""
+    devices = jax.local_devices()
+    if workers is None:
+        workers = (os.cpu_count() or 1) if devices[0].platform == "cpu" else len(devices)
+    workers = max(1, min(workers, -(-len(wanted) // chunk)))
+    results: queue.Queue[tuple[int, Any] | BaseException | None] = queue.Queue(maxsize=2 * chunk * workers)
+    stopped, waiting = threading.Event(), _Waiting(wanted, workers)
+
+    def put(item: tuple[int, Any] | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 return results.put(item, timeout=0.2)
@@ -136,7 +144,7 @@ def _collect(
     def work(device: Any) -> None:
         try:
             with jax.default_device(device):
-                _Chunk(members, chunk).run(waiting, put, stopped)
+                _Chunk(members, chunk, finish).run(waiting, put, stopped)
             put(None)
         except BaseException as problem:  # to the thread that reads the results
             put(problem)
@@ -188,12 +196,12 @@ class _Place:
 class _Chunk:
     """Places for lanes that run side by side."""
 
-    def __init__(self, members: Family, width: int):
-        self.members, self.width = members, width
+    def __init__(self, members: Family, width: int, finish: Callable[[int, Run], Any]):
+        self.members, self.width, self.finish = members, width, finish
         self.places: list[_Place | None] = [None] * width
         self.load: Any = None
 
-    def run(self, waiting: _Waiting, put: Callable[[Result], None], stopped: threading.Event) -> None:
+    def run(self, waiting: _Waiting, put: Callable[[tuple[int, Any]], None], stopped: threading.Event) -> None:
         """Run lanes until none waits and all have ended."""
         topology, plan = self.members.circuit.topology, self.members.plan
         ready: Batch | None = None
@@ -236,7 +244,7 @@ class _Chunk:
         self.load = refilled(self.load, fresh, source)
         return queued[count:], vacant[count:]
 
-    def _read(self, rows: np.ndarray, put: Callable[[Result], None]) -> None:
+    def _read(self, rows: np.ndarray, put: Callable[[tuple[int, Any]], None]) -> None:
         """Take over the steps of a piece, and give the results of the lanes that have ended."""
         lanes = jax.tree.map(np.asarray, self.load.lanes)
         ended = []
@@ -253,17 +261,17 @@ class _Chunk:
             status = jnp.where(vacated, VACANT, self.load.lanes.status)
             self.load = self.load._replace(lanes=self.load.lanes._replace(status=status))
 
-    def _result(self, place: _Place, at: Any) -> Waveforms | AnalogSNNError:
-        plan, circuit = self.members.plan, self.members.member(place.lane)
-        rows = np.concatenate(place.rows)
+    def _result(self, place: _Place, at: Any) -> Any:
+        plan, rows = self.members.plan, np.concatenate(place.rows)
+        run = None
+        if len(rows):
+            run = Run(place.inputs, place.x0, rows, at.rejected, choose_points(plan, place.inputs, place.x0, rows))
         try:
-            waves = None
-            if len(rows):
-                run = Run(place.inputs, place.x0, rows, at.rejected, choose_points(plan, place.inputs, place.x0, rows))
-                waves = plain_waveforms(circuit, plan, run)
+            if at.status == DONE:
+                assert run is not None
+                return self.finish(place.lane, run)
+            circuit = self.members.member(place.lane)
+            waves = None if run is None else plain_waveforms(circuit, plan, run)
+            return unfinished(circuit, at, plan.stop, waves, len(rows))
         except AnalogSNNError as problem:
             return problem
-        if at.status == DONE:
-            assert waves is not None
-            return waves
-        return unfinished(circuit, at, plan.stop, waves, len(rows))

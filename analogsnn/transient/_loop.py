@@ -12,6 +12,7 @@ import numpy as np
 from ..circuit import Inputs, Segment, System, Topology, Values, segment, system
 from ._elimination import factor
 from ._field import linearisation, stage_rate
+from ._lane_elimination import lane_factor
 from ._rosenbrock import Step, rosenbrock_step
 from ._tableaus import Tableau
 
@@ -76,9 +77,9 @@ def try_step(
     left = edge - t
     lands = h >= left * (1 - 1e-9)
     wanted, h = h, jnp.where(lands, left, jnp.where(h > 0.5 * left, 0.5 * left, h))
-    first = linearisation(topology, parts, line, t, y)
-    rate = stage_rate(topology, parts, line, t)
-    step = rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels))
+    first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
+    solver = partial(factor, topology.levels) if y.ndim == 1 else partial(lane_factor, topology)
+    step = rosenbrock_step(tableau, y, h, parts.mass, first, rate, solver)
     scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(step.y1))
     ratio = jnp.abs(step.error) / scale
     error = jnp.sqrt(jnp.sum(ratio * ratio, axis=0) / max(y.shape[0], 1))

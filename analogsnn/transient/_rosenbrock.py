@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..circuit import product
 from ._tableaus import Tableau
 
 
@@ -35,7 +34,7 @@ def rosenbrock_step(
     - `rate(late, y)`: f at a time `late` after the start.
     - `factor(matrix)`: gives the function that solves with the matrix.
 
-    Every array may have a trailing axis of lanes, and `h` one length for each.
+    Every array may have a trailing axis of lanes, with one length of each in `h`; matrices are then `Entries`.
     """
     f0, jacobian, by_time = first
     solve = factor(mass / (h * tableau.gamma) - jacobian)
@@ -47,7 +46,7 @@ def rosenbrock_step(
         if tableau.gammas[i]:
             f = f + (h * tableau.gammas[i]) * by_time
         if i:
-            f = f + product(mass, _plus(0.0, tableau.c[i], u) / h)
+            f = f + mass @ (_plus(0.0, tableau.c[i], u) / h)
         u.append(solve(f))
     return Step(stage + u[-1], u[-1], tuple(_plus(0.0, row, u) for row in tableau.dense))
 

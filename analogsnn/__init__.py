@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import library as library
     from . import measure as measure
+    from . import mismatch as mismatch
     from . import models as models
     from . import netlist as netlist
     from . import network as network
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .measure import rate as rate
     from .measure import spike_time as spike_time
     from .measure import spike_times as spike_times
+    from .mismatch import monte_carlo as monte_carlo
     from .netlist import Netlist as Netlist
     from .netlist import check_netlist as check_netlist
     from .netlist import read_netlist as read_netlist
@@ -45,6 +47,7 @@ _ROOMS = (
     "errors",
     "library",
     "measure",
+    "mismatch",
     "models",
     "netlist",
     "network",
@@ -64,6 +67,7 @@ _HOMES = {
     "evaluate_measures": "measure",
     "fit": "calibrate",
     "intervals": "measure",
+    "monte_carlo": "mismatch",
     "rate": "measure",
     "read_netlist": "netlist",
     "spike_time": "measure",

@@ -30,7 +30,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
         samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="How many.")] = 1000,
         measure: Annotated[
             list[str] | None,
-            typer.Option("--measure", metavar="M", help="A .meas of the deck; repeatable. Default: all."),
+            typer.Option("--measure", metavar="M", help="A .meas of the deck, or rate(spk) and such; repeatable."),
         ] = None,
         engine: Annotated[str, typer.Option("--engine", help="What solves the circuit: jax or ngspice.")] = "jax",
         workers: Annotated[

@@ -1,6 +1,7 @@
 """Mismatch: draws, Monte Carlo campaigns that can be stopped and continued, statistics, and sizing through mismatch."""
 
 from ._campaign import monte_carlo as monte_carlo
+from ._chip import current_cvs as current_cvs
 from ._contributions import Contributions as Contributions
 from ._draws import draws as draws
 from ._draws import standard_normals as standard_normals

@@ -55,7 +55,8 @@ def monte_carlo(
     **Arguments**
 
     - `circuit`: a circuit, or a netlist (for ngspice with any card whose `nfet` and `pfet` have `dvt` and `dbt`).
-    - `measure`: names of the deck's `.meas` statements (default: all), a function of `Waveforms`, or several by name.
+    - `measure`: names of the deck's `.meas` statements (default: all) and expressions such as `"rate(spk)"`; or a
+      function of `Waveforms`, or several by name.
     - `key`: a seed or JAX key. `law`: by default that of the deck's card.
     - `engine`: `"jax"` or `"ngspice"`.
     - `folder`: where finished chunks are kept; a campaign that was stopped goes on there. By default nowhere.

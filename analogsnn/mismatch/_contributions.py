@@ -40,9 +40,8 @@ class Contributions:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {
-            "cv": self.cv, "explained": None if math.isnan(self.explained) else self.explained, "shares": dict(self.shares), "gradient": dict(self.gradient),
-        }  # fmt: skip
+        explained = None if math.isnan(self.explained) else self.explained
+        return {"cv": self.cv, "explained": explained, "shares": dict(self.shares), "gradient": dict(self.gradient)}
 
     def lines(self) -> list[str]:
         """The largest for a terminal."""

@@ -1,4 +1,4 @@
-"""What a campaign measures of every sample: `.meas` names or a function, with a reason wherever there is no value."""
+"""What a campaign measures of every sample, with a reason wherever there is no value."""
 
 from __future__ import annotations
 
@@ -108,15 +108,39 @@ def choose_measures(netlist: Netlist, measure: Measure | None) -> Measures:
         return Measures((), {"measure" if name == "<lambda>" else name: measure})
     if isinstance(measure, Mapping):
         return Measures((), dict(measure))
-    names = [measure] if isinstance(measure, str) else list(measure)
-    if not names:
+    texts = [measure] if isinstance(measure, str) else list(measure)
+    if not texts:
         raise InputError("no measure is named; name at least one.")
+    functions = {text.strip(): Expression.read(text, netlist) for text in texts if "(" in text}
+    names = [text for text in texts if "(" not in text]
     for name in names:
         if name.lower() not in known:
             close = difflib.get_close_matches(name.lower(), known, 3) or known[:8]
             hint = f"there are {', '.join(close)}." if known else f"add a .meas {kind} statement."
             raise InputError(f"{netlist.file} has no measure '{name}'; {hint}")
-    return Measures(tuple(dict.fromkeys(name.lower() for name in names)), {})
+    return Measures(tuple(dict.fromkeys(name.lower() for name in names)), functions)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A measure that was given as text, such as `rate(spk)`."""
+
+    text: str
+    take: Callable[[Waveforms], Any]
+
+    @classmethod
+    def read(cls, text: str, netlist: Netlist) -> Expression:
+        """The measure of a text, in the language of `analogsnn sensitivity`.
+
+        **Raises** `InputError` for what cannot be read, with near names.
+        """
+        from ..sensitivity import read_measure
+
+        quantity = read_measure(text, netlist)
+        return cls(quantity.text, lambda waves: quantity.take(waves, netlist.params))
+
+    def __call__(self, waves: Waveforms) -> Any:
+        return self.take(waves)
 
 
 # A node that passes its threshold less often than is asked for: the words of `spike_time` and of `.meas when`.
@@ -134,6 +158,8 @@ def _kind(problems: Mapping[str, str], name: str) -> str:
 
 
 def _source(function: Any) -> str:
+    if isinstance(function, Expression):
+        return function.text
     try:
         text = inspect.getsource(function)
     except (OSError, TypeError):

@@ -55,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_mirror_is_sized_as_the_area_law_says(folder: Path):
     """Areas of 1 and 7 µm² spread a current by sqrt(1 + 1/7), equal ones of 4 µm² by sqrt(1/2): 0.661 of it."""
     result = size(folder / "spec.toml", ngspice_runs=0)
@@ -82,6 +83,7 @@ def samples(folder: Path) -> Campaign:
     return monte_carlo(netlist, samples=60, key=5, law=law)
 
 
+@pytest.mark.long
 def test_contributions_are_those_of_the_closed_form(samples: Campaign):
     parts = samples.contributions("i_out")
     kappa, ut = 1 / 1.30, 0.025865

@@ -4,7 +4,7 @@ A bar crosses 6 × 6 pixels to the right, left, up or down at 8 to 12 ms a pixel
 events, one in ten pixels misses it, and eight events a sample are noise. Every pixel fires as often for each direction:
 the answer lies in the order alone.
 
-    python examples/51_moving_bar.py [FOLDER] [--seed 1] [--steps 150]
+    python examples/51_moving_bar.py [FOLDER] [--seed 1] [--steps 400]
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from analogsnn.report import write_training_report
 SIDE, DURATION = 6, 0.1
 NEURON = Neuron(tau=15e-3, gain=20.0, refractory=5e-3, threshold=200e-12)
 SYNAPSES = {
-    "AMPA": Synapse(tau=6e-3, gain=1.0),
+    "AMPA": Synapse(tau=6e-3, gain=0.2),
     "NMDA": Synapse(tau=40e-3, gain=1.0),
     "GABA_A": Synapse(tau=20e-3, gain=1.0),
-    "GABA_B": Synapse(tau=40e-3, gain=1.0),
+    "GABA_B": Synapse(tau=40e-3, gain=0.5),
 }
 LARGEST = 40e-9  # A
 OUTPUTS = ("right", "left", "up", "down")
@@ -72,7 +72,7 @@ def network(seed: int) -> Network:
     )
 
 
-def main(folder: Path, seed: int = 1, steps: int = 150, count: int = 400, tried: int = 200) -> dict[str, float]:
+def main(folder: Path, seed: int = 1, steps: int = 400, count: int = 400, tried: int = 200) -> dict[str, float]:
     """Train with and without mismatch in the loss; write a page; return the shares of answers lost on chips."""
     folder.mkdir(parents=True, exist_ok=True)
     learn, check = samples(count, seed), samples(tried, seed + 500)
@@ -80,7 +80,7 @@ def main(folder: Path, seed: int = 1, steps: int = 150, count: int = 400, tried:
     for name, mismatch in (("mismatch in the loss", 0.2), ("no mismatch in the loss", 0.0)):
         arrivals[name] = train_for_chip(
             network(seed), learn, check, OUTPUTS,
-            largest=LARGEST, steps=steps, seed=seed, mismatch=mismatch, draws=4 if mismatch else 1,
+            largest=LARGEST, steps=steps, seed=seed, mismatch=mismatch, draws=3 if mismatch else 1,
         )  # fmt: skip
         a = arrivals[name]
         print(
@@ -99,6 +99,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("out"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=400)
     given = parser.parse_args()
     main(given.folder, given.seed, given.steps)

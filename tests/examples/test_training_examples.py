@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
 from analogsnn.chips import train_for_chip
+from analogsnn.errors import InputError
 from analogsnn.network import allowed, dense
+from analogsnn.report import write_training_report
 
-from .test_chip_examples import load
+from tests.examples.test_chip_examples import load
 
 
-def test_a_short_training_reaches_the_chip(tmp_path, capsys):
+def test_a_short_training_reaches_the_chip(tmp_path):
     example = load("50_temporal_pattern")
-    example.main(tmp_path, steps=25, count=64, tried=60)
-    said = capsys.readouterr().out
-    shares = [[float(x) for x in re.findall(r"\d\.\d+", line)] for line in said.splitlines()[:2]]
-    # 25 of 150 steps: far from chance already, and the chips that it is tried on are not far behind.
-    assert all(row[0] > 0.75 and row[1] > 0.7 for row in shares), said
-    assert shares[0][2] > 0.65
-    page = (tmp_path / "temporal_pattern.html").read_text(encoding="utf-8")
-    for part in ("What arrives on the chip", "no mismatch in the loss", "Seed 1", "Spikes"):
+    learn, check = example.samples(64, 1), example.samples(60, 501)
+    arrival = train_for_chip(
+        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=25, seed=1, fresh=6
+    )
+    # 25 of 150 steps: far from chance (0.5) already, on the ideal chip and on fresh ones.
+    assert arrival.trained.losses[-5:].mean() < 0.5 * arrival.trained.losses[:3].mean()
+    assert arrival.unquantised > 0.75
+    assert arrival.quantised > 0.7
+    assert arrival.mismatched.shape == (6,)
+    assert arrival.mismatched.mean() > 0.65
+    assert arrival.mapping.occupancy.synapse_words.max() <= 64
+    write_training_report(tmp_path / "page.html", {"mismatch": arrival}, check, title="Short", seed=1, seconds=1.0)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for part in ("What arrives on the chip", "fresh chips", "Seed 1", "Spikes"):
         assert part in page
 
 
@@ -41,7 +47,5 @@ def test_the_moving_bar_has_its_answer_in_the_order_alone():
 def test_a_network_needs_its_classes():
     example = load("51_moving_bar")
     samples = example.samples(8, 0)
-    with pytest.raises(Exception, match="populations of one size"):
-        train_for_chip(
-            example.network(0), samples, samples, ("right", "hidden"), largest=1e-7, steps=1, seed=0, batch=4
-        )
+    with pytest.raises(InputError, match="populations of one size"):
+        train_for_chip(example.network(0), samples, samples, ("right", "hidden"), largest=1e-7, steps=1, seed=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_what_is_not_calibrated_is_not_guessed(network, sentence):
         lanes(network, [Mismatch()])
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "class": ({"delays": {"none": 1e-3}}, "no delay class"),
     "beyond the chip": ({"delays": {"precise": 0.2}}, "at most 0.1 s"),
     "not a number": ({"delays": {"precise": float("nan")}}, "above 0"),
@@ -168,7 +169,7 @@ def test_a_file_holds_what_memory_holds(tmp_path):
     [({"neurons": [2]}, "neurons 0 to 1"), ({"every": 0.0}, "must be positive"), ({"duration": 1e7}, "file='run.nc'")],
 )
 def test_bad_recordings(options, sentence):
-    given = {"neurons": [0], "duration": 0.1} | options
+    given: dict[str, Any] = {"neurons": [0], "duration": 0.1} | options
     with pytest.raises(InputError, match=sentence):
         record(lanes(chain(), [Mismatch()]), NOTHING, **given)
 

@@ -179,7 +179,9 @@ def test_checkpoints_change_nothing_and_save_memory():
     def gradient(checkpoints: bool, steps: int):
         f = jax.jit(jax.grad(lambda d: jnp.sum(stepped(d, inputs[:steps], 5e-4, checkpoints=checkpoints).counts)))
         compiled = f.lower(devices).compile()
-        return np.asarray(compiled(devices).weight), compiled.memory_analysis().temp_size_in_bytes
+        memory = compiled.memory_analysis()
+        assert memory is not None
+        return np.asarray(compiled(devices).weight), memory.temp_size_in_bytes
 
     (one, small), (two, large), (_, quarter) = gradient(True, 400), gradient(False, 400), gradient(True, 100)
     assert one == pytest.approx(two, rel=1e-4, abs=1e-9)
@@ -253,14 +255,16 @@ def test_what_may_be_trained():
 def test_training_says_what_went_wrong():
     network = recurrent()
     devices, mask = dense(network), allowed(network)
-    settings = {"steps": 8, "key": jax.random.key(0), "mask": mask, "largest": 50e-9}
+
+    def run(loss, batches, mask=mask):
+        train(devices, loss, batches, steps=8, key=jax.random.key(0), mask=mask, largest=50e-9)
 
     def jump(d, batch):  # a gradient that grows a thousandfold at step 7
         return jnp.sum(d.weight * jnp.where(mask, 1.0, 0.0)) * batch
 
     with pytest.warns(UserWarning, match="times the usual one"):
-        train(devices, jump, lambda k: jnp.float32(1e3 if k == 7 else 1.0), **settings)
+        run(jump, lambda k: jnp.float32(1e3 if k == 7 else 1.0))
     with pytest.raises(SimulationError, match="Step 2 of training"):
-        train(devices, jump, lambda k: jnp.float32(np.nan if k == 2 else 1.0), **settings)
+        run(jump, lambda k: jnp.float32(np.nan if k == 2 else 1.0))
     with pytest.raises(InputError, match="mask has shape"):
-        train(devices, jump, lambda k: jnp.float32(1.0), **(settings | {"mask": mask[:, :, :1]}))
+        run(jump, lambda k: jnp.float32(1.0), mask[:, :, :1])

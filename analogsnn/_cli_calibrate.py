@@ -74,7 +74,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             from .calibrate import Design, synapse
             from .cli import _atomically, _progress
 
-            with _progress(Design().count, "runs") as progress:
+            with _progress(Design().size, "runs") as progress:
                 found = synapse(block, card=card, progress=progress)
             _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
             return found.to_dict()

@@ -1,5 +1,8 @@
 """From a process to a card, from a circuit to a model, from measurements to parameters; each with its errors."""
 
+from ._calibration import Calibration as Calibration
+from ._calibration import ErrorRow as ErrorRow
+from ._calibration import RangeWarning as RangeWarning
 from ._card import ExtractedCard as ExtractedCard
 from ._card import Grid as Grid
 from ._card import extract_card as extract_card
@@ -10,10 +13,7 @@ from ._fit import Parameter as Parameter
 from ._fit import fit as fit
 from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
+from ._synapse import Design as Design
+from ._synapse import synapse as synapse
 from ._targets import FitWarning as FitWarning
 from ._targets import Target as Target
-from ._calibration import Calibration as Calibration
-from ._calibration import ErrorRow as ErrorRow
-from ._calibration import RangeWarning as RangeWarning
-from ._synapse import synapse as synapse
-from ._synapse import Design as Design

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -179,6 +179,15 @@ class _OutOfRuns(Exception):
     pass
 
 
+class _Best(NamedTuple):
+    """The best end of a search so far: its cost and place, the costs on the way, and whether it ended by itself."""
+
+    cost: float
+    x: np.ndarray
+    history: tuple[float, ...]
+    finished: bool
+
+
 def fit(
     circuit: Circuit | Simulate,
     targets: Sequence[Target],
@@ -238,7 +247,8 @@ def fit(
     points = [first, *generator.uniform(0.02, 0.98, (max(starts, 1) - 1, first.size))]
     costs = [_cost(problem.cost_vector(x)) for x in points]
     problem.limit = max_runs
-    best: tuple[float, np.ndarray, tuple[float, ...], bool] = (costs[0], first, (costs[0],), False)
+    best = _Best(costs[0], first, (costs[0],), False)
+    jacobian_at: Any = problem.jacobian
     for x0 in [points[k] for k in np.argsort(costs, kind="stable")]:
         history: list[tuple[float, np.ndarray]] = []
 
@@ -254,7 +264,7 @@ def fit(
         finished = True
         try:
             done = least_squares(
-                watched, np.clip(x0, 1e-6, 1 - 1e-6), jac=problem.jacobian, bounds=(0.0, 1.0), x_scale="jac",
+                watched, np.clip(x0, 1e-6, 1 - 1e-6), jac=jacobian_at, bounds=(0.0, 1.0), x_scale="jac",
                 ftol=1e-9, xtol=1e-8, gtol=1e-9, method="trf",
             )  # fmt: skip
             end = (float(done.cost), done.x)
@@ -264,10 +274,10 @@ def fit(
             if not history:
                 break
             end = history[-1]
-        if end[0] < best[0] or not best[3] and end[0] <= best[0]:
-            best = (*end, tuple(cost for cost, _ in history), finished)
+        if end[0] < best.cost or (not best.finished and end[0] <= best.cost):
+            best = _Best(*end, tuple(cost for cost, _ in history), finished)
         if not finished:
-            best = (*best[:3], False)
+            best = best._replace(finished=False)
             break
     problem.limit = math.inf
     return _result(problem, best, costs[0], before)
@@ -357,7 +367,7 @@ def _check_influence(problem: _Problem, jacobian: np.ndarray) -> None:
 
 
 def _result(
-    problem: _Problem, best: tuple[float, np.ndarray, tuple[float, ...], bool], cost_before: float,
+    problem: _Problem, best: _Best, cost_before: float,
     before: Sequence[np.ndarray],
 ) -> Fit:  # fmt: skip
     cost, x, history, finished = best

@@ -42,7 +42,7 @@ class Design(NamedTuple):
     celsius: tuple[float, ...] = (0.0, 27.0, 70.0)
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many pulses that are."""
         return len(self.leaks) * len(self.ratios) * len(self.gains) * len(self.celsius)
 
@@ -76,14 +76,14 @@ def synapse(
 
     - `block`: `dpi_synapse` or `dpi_synapse_sink`. `card`: an EKV card, by name or file.
     - `design`: the experiments; those whose steady output lies outside 20 pA to 10 nA are not used.
-    - `progress`: called with 1 after each of the `design.count` experiments.
+    - `progress`: called with 1 after each of the `design.size` experiments.
 
     **Returns** a `Calibration` whose `model` is a `TransistorDPI` (with the bench's own currents).
 
     **Raises** `InputError` for another block, and for a card that is none of our engine's.
     """
     if block not in BLOCKS:
-        raise InputError(f"'{block}' is no synapse; there are {', '.join(BLOCKS)}.")
+        raise InputError(f"there is no model to calibrate for '{block}'; there are models for {', '.join(BLOCKS)}.")
     use_float64()
     netlist = library.read_bench(block, card=card)
     data = run_experiments(netlist, design or Design(), progress)

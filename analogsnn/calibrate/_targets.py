@@ -46,8 +46,8 @@ class Target:
 
     kind: str
     name: str
-    values: np.ndarray
-    axis: np.ndarray | None = None
+    values: Any
+    axis: Any = None
     sigma: Any = None
     sweep: str | None = None
     chip: str = ""

@@ -10,8 +10,10 @@ $$C\,\dot v = \frac{a_w I_w}{1 + r} - I_\tau\,(1 - e^{-v/U_T})\,\frac{1 + v/V_A}
 with r the ratio in which the input pair divides its current, $\ln r = (v - v_g)/n_i U_T$ in weak inversion and less
 steep, by $(\sqrt{I_2} - \sqrt{I_1})/\sqrt{I_{Si}}$ of its branches, above (the same EKV law to first order).
 While the pulse is off, the switch lets its off-current through in series with the weight: $I_w$ is then
-$I_w I_{off}/(I_w + I_{off})$, which sets the rest on a hot chip. The charge balance of Bartolozzi & Indiveri 2007 (DOI 10.1162/neco.2007.19.10.2581) with the slope factor $n_i$ of the
-input pair beside that of the output transistor, n. Without any term it is `DPI`.
+$I_w I_{off}/(I_w + I_{off})$, which sets the rest on a hot chip. A bias of a few off-currents leaves its diode
+unsaturated, and the mirrored current is then larger. The charge balance is that of Bartolozzi & Indiveri 2007
+(DOI 10.1162/neco.2007.19.10.2581), with the slope factor $n_i$ of the input pair beside that of the output transistor,
+n. Without any term it is `DPI`.
 """
 
 from __future__ import annotations
@@ -49,8 +51,9 @@ class TransistorDPI(eqx.Module):
     - `i_off`: off-current of the input's switch at 27 °C (A); it grows with temperature as that of a transistor.
     - `i_tau`, `i_gain`: A. `celsius`: °C.
     - `terms`: those of `TERMS` that take part; all by default. `exponent`: n_in differs from n. `moderate`: the output
-      and the pair leave weak inversion. `floor`: the leak fades when its drain voltage does and the switch leaks, so that
-      the output rests at a current of its own. `early`: the Early effect of the leak. `parasitic`: `c_extra`. `temperature`: all that depends on it.
+      and the pair leave weak inversion. `floor`: the leak fades when its drain voltage does, the switch leaks, and
+      diodes of small biases do not saturate, so that the output rests at a current of its own. `early`: the Early
+      effect of the leak. `parasitic`: `c_extra`. `temperature`: all that depends on it.
 
     **Raises** `InputError` for a term that does not exist.
     """
@@ -141,7 +144,9 @@ class TransistorDPI(eqx.Module):
         return i_w * off / (i_w + off)
 
     def rest(self, i_w: ArrayLike) -> jax.Array:
-        """The state (V) before any pulse, at the weight current `i_w` (A)."""
+        """The state (V) before any pulse, at the weight current `i_w` (A); without `floor`, the off-current's, 0 V."""
+        if "floor" not in self.terms:
+            return jnp.zeros(jnp.broadcast_shapes(jnp.shape(i_w), jnp.shape(self.ut)))
         return self.steady_voltage(self.off_current(i_w))
 
     def _share(self, v: jax.Array, total: ArrayLike) -> jax.Array:
@@ -186,7 +191,7 @@ class TransistorDPI(eqx.Module):
         return self.current(self.steady_voltage(self.mirrored(i_w)))
 
     def steady_voltage(self, i_w: ArrayLike) -> jax.Array:
-        """The state (V) that a constant `i_w` (A) through the pair leads to: the one zero of the derivative, by bisection."""
+        """The state (V) that a constant `i_w` (A) through the pair leads to: where the derivative is zero."""
         i_w = as_float(i_w)
         frozen = jax.lax.stop_gradient(self)
         fixed = jax.lax.stop_gradient(i_w)
@@ -227,7 +232,9 @@ class TransistorDPI(eqx.Module):
     def trace(self, times: ArrayLike, starts: ArrayLike, widths: ArrayLike, i_w: ArrayLike) -> jax.Array:
         """The output current (A) while a train of pulses of one weight comes in, from rest.
 
-        **Arguments**: `times` (s, [m], ascending), `starts` and `widths` of the pulses (s, [n], not overlapping), `i_w` (A).
+        **Arguments**: `times` (s, [m], ascending), `starts` and `widths` of the pulses (s, [n], not overlapping),
+        `i_w`: their weight (A).
+
         Integrated with diffrax (Tsit5, 1e-8), the edges step boundaries.
         """
         import diffrax

@@ -1,0 +1,64 @@
+"""The DPI's model against its circuit: fitted on a few pulses, judged on those and on one that it has not seen."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from analogsnn import library
+from analogsnn.calibrate import Design, RangeWarning, synapse
+from analogsnn.calibrate._synapse import make_model, run_experiments
+from analogsnn.errors import InputError
+
+LIMIT = 0.03  # what the model is for
+SMALL = Design(leaks=(30e-12, 200e-12), ratios=(4.0, 25.0), gains=(2.0,), celsius=(10.0, 50.0))
+UNSEEN = Design(leaks=(80e-12,), ratios=(9.0,), gains=(4.0,), celsius=(30.0,))
+
+
+@pytest.fixture(scope="module")
+def found():
+    return synapse("dpi_synapse", design=SMALL)
+
+
+def test_errors_are_below_three_per_cent(found):
+    assert found.experiments == SMALL.size
+    assert max(found.worst().values()) < LIMIT
+    assert {row.quantity for row in found.errors} == {"gain", "tau", "rise", "rest"}
+    row = found.errors[0]
+    assert row.relative_error == pytest.approx((row.model - row.circuit) / row.circuit, abs=1e-12)
+
+
+def test_a_pulse_that_it_has_not_seen(found):
+    data = run_experiments(library.read_bench("dpi_synapse"), UNSEEN)
+    model = make_model(found.parameters, 80e-12, 320e-12, 30.0)
+    peak = model.steady_state(720e-12)
+    assert float(peak) == pytest.approx(data.gain[0], rel=LIMIT)
+    assert float(model.decay_time(peak, 720e-12)) == pytest.approx(data.tau[0], rel=LIMIT)
+
+
+def test_terms_earn_their_place(found):
+    """Without the terms the same parameters are further off than the limit."""
+    circuit = {tuple(row.condition.values()): row.circuit for row in found.errors if row.quantity == "gain"}
+    (i_tau, i_w, i_gain, celsius, _), wanted = max(circuit.items())
+    plain = make_model(found.parameters, i_tau, i_gain, celsius, terms=()).steady_state(i_w)
+    assert abs(float(plain) / wanted - 1) > LIMIT
+
+
+def test_range_warns_outside(found):
+    low, high = found.valid_range["i_out"]
+    assert found.check(i_out=np.sqrt(low * high), celsius=30.0)
+    with pytest.warns(RangeWarning, match="lies outside the range"):
+        assert not found.check(i_out=100 * high)
+
+
+def test_file_holds_the_parameters(found):
+    read = tomllib.loads(found.to_toml())
+    assert read["parameters"] == pytest.approx(dict(found.parameters))
+    assert read["errors"]["gain"]["max_relative"] == pytest.approx(found.summary()["gain"]["max_relative"])
+
+
+def test_blocks_without_a_model():
+    with pytest.raises(InputError, match="no model to calibrate for 'wta'; there are models for dpi_synapse"):
+        synapse("wta")

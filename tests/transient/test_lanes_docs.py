@@ -13,7 +13,7 @@ def test_example(monkeypatch):
     names: dict = {}
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "lanes.md").read_text(encoding="utf-8"), re.S):
         exec(block, names)
-    # A larger threshold of the synapse's input passes less current; the node's swing changes with it, monotonically
+    # A larger threshold of the synapse's transistor moves the peak output current one way
     peak = [names["peak"][lane] for lane in range(3)]
     assert len(set(peak)) == 3
     assert (peak[0] - peak[1]) * (peak[1] - peak[2]) > 0

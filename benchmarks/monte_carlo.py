@@ -7,8 +7,8 @@ run on all cores and count the CPU seconds of the whole process, what is done be
 a first run has compiled it. ngspice runs the circuit without mismatch, which costs it the same, on one thread
 (`set num_threads=1`) and counts those of the child process: both are per sample, so that all cores on both sides give
 the same ratio. Errors are the largest of a spike time: ours over the first samples, against our Rodas5P at 1e-9;
-ngspice's over its run, against that of the circuit without mismatch, or ngspice at 1e-7 for the native BSIM3 card. A row
-of ngspice is compared with our cheapest setting that is at least as exact.
+ngspice's over its run, against that of the circuit without mismatch, or ngspice at 1e-7 for the native BSIM3 card. A
+row of ngspice is compared with our cheapest setting that is at least as exact.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def side_by_side(stop: float, samples: int, opponents: int) -> list[dict[str, An
     for name, settings in tqdm(OURS.items(), unit=" settings", disable=None):
         run_lanes(circuit, min(stop, 1e-3), 1, settings)  # compiles
         done = run_lanes(circuit, stop, samples, settings)
-        rows.append({"engine": "ours", "settings": name, **done, "error": worst(done.pop("spikes"), ours_oracle)})
+        wrong = worst(done.pop("spikes"), ours_oracle)
+        rows.append({"engine": "ours", "settings": name, **done, "error": wrong})
     for card, spikes in oracle.items():
         for name, options in tqdm(NGSPICE.items(), unit=" settings", disable=None):
             done = [run_ngspice(decks[card], stop, options, NODE) for k in range(opponents)]

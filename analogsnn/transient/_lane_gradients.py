@@ -61,7 +61,7 @@ def lane_gradients(
     def draw(width, lane):
         return {"x1.xsyn.w": width, "x1.xsyn.dvt": 3.5e-9 / jnp.sqrt(width * 2e-6) * normal[lane]}
 
-    for lane, (peak, slope) in lane_gradients(circuit, draw, 2e-6, range(100), highest, save=["vo"]):
+    for lane, (peak, slope) in lane_gradients(circuit, draw, 2e-6, range(100), highest, save=["x1.syn"]):
         ...
     ```
     """

@@ -77,8 +77,8 @@ def transient_lanes(
     point.
 
     ```python
-    for lane, waves in transient_lanes(circuit, {"x1.xsyn.dvt": draws}, save=["vo"]):
-        peak[lane] = waves.voltage("vo").max()
+    for lane, waves in transient_lanes(circuit, {"x1.xsyn.dvt": draws}, save=["x1.syn"]):
+        peak[lane] = waves.voltage("x1.syn").max()
     ```
     """
     if isinstance(circuit, Netlist):

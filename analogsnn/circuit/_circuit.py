@@ -89,7 +89,7 @@ class Circuit(eqx.Module):
 
         **Raises** `InputError` as `replace` does.
         """
-        new = {self._known(path): value for path, value in amounts.items()}
+        new = {_known(self, path): value for path, value in amounts.items()}
         new = {path: value if is_traced(value) else _number(path, value) for path, value in new.items()}
         free = {path: self.parameters[path] + value for path, value in new.items() if path in self.parameters}
         bound = {path: self.offsets.get(path, 0.0) + value for path, value in new.items() if path not in free}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,7 @@ def _numbers(run: Run, seed: int) -> dict[str, str]:
         "switches missed, mean a chip": over_chips("switches_missed", ""),
         "false switches an hour, mean (worst chip)": over_chips("false_switches_per_hour", "", np.max),
         "chips": str(len(run.chips)),
-        "current mismatch (coefficient of variation)": f"{100 * cv:g} %",
+        "current mismatch (coefficient of variation)": "by parameter" if isinstance(cv, Mapping) else f"{100 * cv:g} %",
         "seed": str(seed),
         "recording": f"{run.recording.duration:.1f} s at {run.recording.rate:g} Hz",
         "gaps in the signal": _gaps(run),

@@ -22,10 +22,10 @@ from analogsnn.report import write_training_report
 SIDE, DURATION = 6, 0.1
 NEURON = Neuron(tau=15e-3, gain=20.0, refractory=5e-3, threshold=200e-12)
 SYNAPSES = {
-    "AMPA": Synapse(tau=6e-3, gain=0.2),
+    "AMPA": Synapse(tau=6e-3, gain=1.0),
     "NMDA": Synapse(tau=40e-3, gain=1.0),
     "GABA_A": Synapse(tau=20e-3, gain=1.0),
-    "GABA_B": Synapse(tau=40e-3, gain=0.5),
+    "GABA_B": Synapse(tau=40e-3, gain=1.0),
 }
 LARGEST = 40e-9  # A
 OUTPUTS = ("right", "left", "up", "down")

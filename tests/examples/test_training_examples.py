@@ -9,7 +9,6 @@ from analogsnn.chips import train_for_chip
 from analogsnn.errors import InputError
 from analogsnn.network import allowed, dense
 from analogsnn.report import write_training_report
-
 from tests.examples.test_chip_examples import load
 
 

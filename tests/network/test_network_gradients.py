@@ -161,19 +161,25 @@ def test_the_surrogate_points_where_the_exact_gradient_does(chip):
 
     mask = np.asarray(chip.weight) > 0
     exact = np.asarray(jax.grad(loss)(chip, "exact", 1e-4).weight)[mask]
-    sizes = []
-    for dt in (5e-4, 2e-4):
-        got = np.asarray(jax.grad(loss)(chip, "surrogate", dt).weight)[mask]
-        sizes.append(np.linalg.norm(got) / np.linalg.norm(exact))
-        cosine = got @ exact / np.linalg.norm(got) / np.linalg.norm(exact)
-        print(f"surrogate at {dt:g} s: cosine {cosine:.2f}, size {sizes[-1]:.2f}")
-        assert cosine > BIAS
-    # Without the way of the membrane in its derivative it grew by 1e4 to 1e13 times from one step to the other.
-    assert 0.1 < sizes[1] / sizes[0] < 3.0
+    got = np.asarray(jax.grad(loss)(chip, "surrogate", 2e-4).weight)[mask]
+    size = np.linalg.norm(got) / np.linalg.norm(exact)
+    cosine = got @ exact / np.linalg.norm(got) / np.linalg.norm(exact)
+    print(f"surrogate: cosine {cosine:.2f}, size {size:.2f}")
+    assert cosine > BIAS
+    # Without the way of the membrane in its derivative it was 1e4 to 1e16 times too long.
+    assert 0.1 < size < 3.0
 
 
 def test_checkpoints_change_nothing_and_save_memory():
-    devices = dense(recurrent())
+    plain = Network(
+        populations=(Population(name="p", size=32, neuron=NEURON, pulse=100e-6),),
+        inputs=(Input(name="x", size=2),),
+        connections=(
+            connect("x", "p", "AMPA", all_to_all(2, 32), 20e-9),
+            connect("p", "p", "AMPA", all_to_all(32, 32), 1e-9),
+        ),
+    )
+    devices = dense(plain)
     inputs = jnp.zeros((400, 2), jnp.float32).at[::20].set(1.0)
 
     def gradient(checkpoints: bool, steps: int):

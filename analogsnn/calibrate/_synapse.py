@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -171,18 +171,18 @@ def predicted(values: Mapping[str, Any], data: Experiment, **more: Any) -> dict[
 
 
 def fit_model(data: Experiment, start: Mapping[str, float]) -> tuple[dict[str, float], np.ndarray]:
-    """Parameters of the model by least squares of the relative errors (optimistix, Levenberg-Marquardt).
+    """Parameters of the model by least squares of the relative errors (Levenberg-Marquardt).
 
     **Returns** the parameters, and the residuals.
     """
-    import optimistix
+    from scipy.optimize import least_squares
 
     def values(x: Any) -> dict[str, Any]:
         return {
             k: start[k] + _SCALE[k] * x[i] if k in _SCALE else start[k] * jnp.exp(x[i]) for i, k in enumerate(_FREE)
         }
 
-    def residuals(x: Any, _: Any) -> Any:
+    def residuals(x: Any) -> Any:
         found = predicted(values(x), data)
         parts = [PULL * x]
         for k, weight in WEIGHTS.items():
@@ -191,11 +191,11 @@ def fit_model(data: Experiment, start: Mapping[str, float]) -> tuple[dict[str, f
             parts.append(weight * jnp.log(jnp.maximum(ratio, 1e-3)))  # a trial may stand where nothing decays
         return jnp.concatenate(parts)
 
-    solver = optimistix.LevenbergMarquardt(rtol=1e-7, atol=1e-9)
-    done = optimistix.least_squares(
-        residuals, solver, jnp.zeros(len(_FREE)), max_steps=300, throw=False, options={"jac": "fwd"}
+    # Not optimistix: its program holds the residuals several times, and compiling takes most of a calibration.
+    done = least_squares(
+        jax.jit(residuals), np.zeros(len(_FREE)), jac=cast(Any, jax.jit(jax.jacfwd(residuals))), method="lm", xtol=1e-8
     )
-    return {k: float(v) for k, v in values(done.value).items()}, np.asarray(residuals(done.value, None))
+    return {k: float(v) for k, v in values(done.x).items()}, np.asarray(done.fun)
 
 
 def error_rows(data: Experiment, values: Mapping[str, float]) -> list[ErrorRow]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ..errors import InputError
 from ..measure import crossings, evaluate_measures, spike_time
@@ -167,9 +168,7 @@ class Target:
 
 def _plain(array: Any) -> np.ndarray:
     """The numbers behind an array that may be differentiated."""
-    import jax
-
-    while isinstance(array, jax.core.Tracer):
+    while isinstance(array, Tracer):
         primal = getattr(array, "primal", None)
         assert primal is not None, "targets are not evaluated under jit"
         array = primal

@@ -126,7 +126,7 @@ class TransistorDPI(eqx.Module):
             return w - miss / (slope + (1 - slope) * jax.nn.sigmoid(w))
 
         w = jax.lax.fori_loop(0, _DIODE, newton, wanted)
-        return self.ut * jax.nn.softplus(w), current / jax.nn.sigmoid(w)
+        return self.ut * jax.nn.softplus(w), as_float(current) / jax.nn.sigmoid(w)
 
     def current(self, v: ArrayLike) -> jax.Array:
         """The output current (A) at the state `v` (V)."""

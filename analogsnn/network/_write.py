@@ -52,7 +52,9 @@ def _distinct(c: Connection) -> list[list[str]]:
         ]  # fmt: skip
         lines += [f'delay = "{c.delay}"'] if c.delay != "none" else []
         lines += ["stp = true"] if c.stp else []
-        lines += ["self_connections = true"] if c.source == c.target and np.any(np.diff(c.pairs[here])[:, 0] == 0) else []
+        lines += (
+            ["self_connections = true"] if c.source == c.target and np.any(np.diff(c.pairs[here])[:, 0] == 0) else []
+        )
         parts.append(lines)
     return parts
 

@@ -86,9 +86,7 @@ def _segments(run: Run) -> Any:
     return jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
 
 
-def _with_phases(
-    circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any
-) -> Waveforms:
+def _with_phases(circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any) -> Waveforms:
     """Waveforms with their rates and with the phases that points may move along: those of the states, `[point, state]`.
 
     A node that follows one state has its phase; any other has that of the fastest state.

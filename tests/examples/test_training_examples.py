@@ -31,20 +31,19 @@ def test_a_short_training_reaches_the_chip(tmp_path):
         assert part in page
 
 
-def test_the_moving_bar_has_its_answer_in_the_order_alone():
-    example = load("51_moving_bar")
-    samples = example.samples(400, 0)
-    counts = np.zeros((4, example.SIDE**2))
-    np.add.at(counts, (samples.label[samples.sample], samples.channel), 1)
-    # Poisson-like: each pixel fires some 200 times a direction, ±4 standard deviations.
-    assert np.all(np.abs(counts - counts.mean()) < 4 * np.sqrt(2 * counts.mean()))
+def test_the_pattern_has_its_answer_in_the_order_alone():
+    example = load("50_temporal_pattern")
+    samples = example.samples(40, 0)
+    counts = np.zeros((40, example.CHANNELS), int)
+    np.add.at(counts, (samples.sample, samples.channel), 1)
+    assert np.all(counts == 3)
+    assert np.array_equal(samples.binned(example.CHANNELS, 1e-3).sum(axis=1), counts)
     network = example.network(0)
     assert allowed(network).shape == dense(network).weight.shape
-    assert np.array_equal(samples.binned(36, 1e-3).sum(axis=(1, 2)), np.bincount(samples.sample))
 
 
 def test_a_network_needs_its_classes():
-    example = load("51_moving_bar")
+    example = load("50_temporal_pattern")
     samples = example.samples(8, 0)
     with pytest.raises(InputError, match="populations of one size"):
-        train_for_chip(example.network(0), samples, samples, ("right", "hidden"), largest=1e-7, steps=1, seed=0)
+        train_for_chip(example.network(0), samples, samples, ("pattern", "hidden"), largest=1e-7, steps=1, seed=0)

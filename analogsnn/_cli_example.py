@@ -29,7 +29,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")
         ] = None,
     ) -> None:
-        """A whole system from network to mismatched chips. A number that misses its target is said, and is no failure."""
+        """A whole system, from network to mismatched chips; a number that misses its target is said, and no failure."""
 
         def work(started: float) -> dict[str, Any]:
             from .systems import run_system
@@ -60,9 +60,15 @@ def _say(data: dict[str, Any]) -> None:
         value = "none" if number["value"] is None else f"{number['value']:.4g}"
         unit = "" if number["unit"] == "1" else f" {number['unit']}"
         spread, target = number["spread"], number["target"]
-        over = "" if spread is None else f" ({spread['low']:.3g} to {spread['high']:.3g}, {spread['count']} {spread['over']})"
+        over = (
+            ""
+            if spread is None
+            else f" ({spread['low']:.3g} to {spread['high']:.3g}, {spread['count']} {spread['over']})"
+        )
         wanted = ""
         if target is not None:
-            limits = [f"{sign} {target[key]:g}" for sign, key in (("≥", "least"), ("≤", "most")) if target[key] is not None]
+            limits = [
+                f"{sign} {target[key]:g}" for sign, key in (("≥", "least"), ("≤", "most")) if target[key] is not None
+            ]
             wanted = f"; target {' and '.join(limits)}: {'met' if number['met'] else 'NOT met'}"
         typer.echo(f"{number['text']}: {value}{unit}{over}{wanted}")

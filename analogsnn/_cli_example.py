@@ -29,7 +29,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")
         ] = None,
     ) -> None:
-        """A whole system from network to mismatched chips. A number that misses its target is said, and is no failure."""
+        """A whole system, from network to mismatched chips; a number that misses its target is said, and no failure."""
 
         def work(started: float) -> dict[str, Any]:
             from .systems import run_system

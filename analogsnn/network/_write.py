@@ -46,10 +46,12 @@ def _distinct(c: Connection) -> list[list[str]]:
         weights = [float(w) for w in c.weight[here]]
         same = len(set(weights)) == 1
         lines = [
-            f"source = {json.dumps(c.source)}", f"target = {json.dumps(c.target)}", f'synapse = "{c.synapse}"',
+            f"source = {json.dumps(c.source)}",
+            f"target = {json.dumps(c.target)}",
+            f'synapse = "{c.synapse}"',
             f"weight = {weights[0] if same else weights!r}",
             f"pattern = {{ pairs = {c.pairs[here].tolist()} }}",
-        ]  # fmt: skip
+        ]
         lines += [f'delay = "{c.delay}"'] if c.delay != "none" else []
         lines += ["stp = true"] if c.stp else []
         lines += (

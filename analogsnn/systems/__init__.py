@@ -11,7 +11,14 @@ from ._result import Number as Number
 from ._result import Result as Result
 
 # Each is a module of this room with a function `run(chips, seed, *, reduced)`, in the order of the gallery.
-SYSTEMS = ("predictive_plasticity", "delay_motion", "reservoir_what_when", "critical_liquid", "gain_control", "attractor_softmax")
+SYSTEMS = (
+    "predictive_plasticity",
+    "delay_motion",
+    "reservoir_what_when",
+    "critical_liquid",
+    "gain_control",
+    "attractor_softmax",
+)
 
 
 def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: bool = False) -> Result:
@@ -20,6 +27,8 @@ def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: b
     **Raises** `InputError` with a near match for an unknown name.
     """
     if name not in SYSTEMS:
-        raise InputError(f"There is no example '{name}'{near(name, SYSTEMS) or '; there are ' + ', '.join(SYSTEMS) + '.'}")
+        raise InputError(
+            f"There is no example '{name}'{near(name, SYSTEMS) or '; there are ' + ', '.join(SYSTEMS) + '.'}"
+        )
     run = import_module(f"{__name__}.{name}").run
     return run(seed=seed, reduced=reduced) if chips is None else run(chips, seed, reduced=reduced)

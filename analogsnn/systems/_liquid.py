@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from ..chips import Mapping, compile
-from ..network import Adaptation, Events, Input, Mismatch, Network, Neuron, Population, Spikes, Synapse, connect
+from ..network import (
+    Adaptation,
+    Events,
+    Input,
+    Mismatch,
+    Network,
+    Neuron,
+    Population,
+    Spikes,
+    Synapse,
+    connect,
+    one_to_one,
+    simulate,
+)
 from ..network import lanes as devices_of
-from ..network import one_to_one, simulate
 from ._on_chips import CHIP, counted, played
 
 NEURONS, FAN_IN = 128, 12
@@ -26,23 +38,33 @@ def liquid(weight: float, seed: int = 0) -> Network:
     """The network with `weight` (A) for all its recurrent synapses; who is joined is the same on every chip."""
     generator = np.random.default_rng(seed)
     pairs = [
-        (i, j) for j in range(NEURONS) for i in generator.choice(np.delete(np.arange(NEURONS), j), FAN_IN, replace=False)
+        (i, j)
+        for j in range(NEURONS)
+        for i in generator.choice(np.delete(np.arange(NEURONS), j), FAN_IN, replace=False)
     ]
     heard = np.stack([np.arange(NEURONS) % NOISE, np.arange(NEURONS)], axis=1)
     cells = Population(
-        name="liquid", size=NEURONS, pulse=200e-6,
-        neuron=Neuron(tau=10e-3, gain=2.0, refractory=10e-3, threshold=200e-12,
-                      adaptation=Adaptation(tau=50e-3, weight=100e-9, gain=4.0, pulse=100e-6)),
+        name="liquid",
+        size=NEURONS,
+        pulse=200e-6,
+        neuron=Neuron(
+            tau=10e-3,
+            gain=2.0,
+            refractory=10e-3,
+            threshold=200e-12,
+            adaptation=Adaptation(tau=50e-3, weight=100e-9, gain=4.0, pulse=100e-6),
+        ),
         synapses={"AMPA": Synapse(tau=3e-3, gain=0.2)},
-    )  # fmt: skip
+    )
     return Network(
-        populations=(cells,), inputs=(Input(name="starter", size=NEURONS), Input(name="background", size=NOISE)),
+        populations=(cells,),
+        inputs=(Input(name="starter", size=NEURONS), Input(name="background", size=NOISE)),
         connections=(
             connect("liquid", "liquid", "AMPA", np.array(pairs), weight),
             connect("starter", "liquid", "AMPA", one_to_one(NEURONS), STRONG),
             connect("background", "liquid", "AMPA", heard, WEAK),
         ),
-    )  # fmt: skip
+    )
 
 
 def compiled(weight: float) -> Mapping:
@@ -79,9 +101,9 @@ def branching(spikes: Spikes, count: int, lanes: int) -> np.ndarray:
     """Descendants by ancestors [lane]: spikes of generations 1 to 5 by those of generations 0 to 4, until `ENOUGH`.
 
     Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires without
-    them. The ratio is below one where activity dies out and above one where it grows. It is taken from beginnings, and only until
-    a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any network,
-    and an explosion ends when nobody is left to fire.
+    them. The ratio is below one where activity dies out and above one where it grows. It is taken from beginnings, and
+    only until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any
+    network, and an explosion ends when nobody is left to fire.
     """
     start = APART * (np.arange(count) + 0.3)
     edges = (start[:, None] + BIN * np.arange(-5, GENERATIONS + 2)).ravel()
@@ -129,7 +151,7 @@ def patterned(patterns: int, seed: int) -> tuple[Events, float]:
 
 
 def memory(spikes: Spikes, bits: np.ndarray, step: float, lanes: int, longest: int = 8) -> np.ndarray:
-    """Memory capacity [lane]: the sum over delays of 1 to `longest` steps of R² of ridge reconstructions of the input."""
+    """Memory capacity [lane]: R² of ridge reconstructions of the input, summed over delays of 1 to `longest` steps."""
     counts = counted(spikes, step * np.arange(len(bits) + 1), lanes, NEURONS).astype(float)
     half = len(bits) // 2
     total = np.zeros(lanes)

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ..network import Connection, Events, Input, Mismatch, Network, Neuron, Population, Spikes, Synapse, connect, lanes, one_to_one, simulate
+from ..network import (
+    Connection,
+    Events,
+    Input,
+    Mismatch,
+    Network,
+    Neuron,
+    Population,
+    Spikes,
+    Synapse,
+    connect,
+    lanes,
+    one_to_one,
+    simulate,
+)
 from ._motion import CLASSES, DELAYS, MOVIE, PIXELS, POSITIONS, REACH, STAGE, Movies, perfect
 from ._on_chips import counted
 
@@ -18,9 +33,12 @@ GAP = 90e-3  # s between movies
 PULSE = 500e-6  # s, of a relay
 SHORT = 120e-6  # s, of a detector
 _RELAY = Population(
-    name="relay", size=PIXELS, neuron=Neuron(tau=10e-3, gain=4.0, refractory=60e-3, threshold=200e-12),
-    synapses={"AMPA": Synapse(tau=15e-3, gain=0.2)}, pulse=PULSE,
-)  # fmt: skip
+    name="relay",
+    size=PIXELS,
+    neuron=Neuron(tau=10e-3, gain=4.0, refractory=60e-3, threshold=200e-12),
+    synapses={"AMPA": Synapse(tau=15e-3, gain=0.2)},
+    pulse=PULSE,
+)
 _DETECTOR = Neuron(tau=3e-3, gain=2.0, refractory=3e-3, threshold=200e-12)
 _DENDRITE = {"AMPA": Synapse(tau=2e-3, gain=0.05), "GABA_B": Synapse(tau=2e-3, gain=0.05)}
 
@@ -50,12 +68,18 @@ def detectors(codes: np.ndarray, relays: np.ndarray | None = None, currents: Seq
     populations, connections = [], []
     for stage in range(1, DELAYS):
         before = "pixel" if stage == 1 else f"relay{stage - 1}"
-        populations.append(Population(**(vars(_RELAY) | {"name": f"relay{stage}"})))
-        connections.append(connect(before, f"relay{stage}", "AMPA", one_to_one(PIXELS), current(relays[stage - 1], currents)))
+        populations.append(replace(_RELAY, name=f"relay{stage}"))
+        connections.append(
+            connect(before, f"relay{stage}", "AMPA", one_to_one(PIXELS), current(relays[stage - 1], currents))
+        )
     for k in range(len(CLASSES)):
-        populations.append(Population(name=f"class{k}", size=POSITIONS, neuron=_DETECTOR, synapses=_DENDRITE, pulse=SHORT))
+        populations.append(
+            Population(name=f"class{k}", size=POSITIONS, neuron=_DETECTOR, synapses=_DENDRITE, pulse=SHORT)
+        )
         connections += _wires(f"class{k}", codes[k].reshape(POSITIONS, DELAYS, 2 * REACH + 1), currents)
-    return Network(populations=tuple(populations), inputs=(Input(name="pixel", size=PIXELS),), connections=tuple(connections))
+    return Network(
+        populations=tuple(populations), inputs=(Input(name="pixel", size=PIXELS),), connections=tuple(connections)
+    )
 
 
 def _wires(name: str, codes: np.ndarray, currents: Sequence[float]) -> list[Connection]:
@@ -79,7 +103,7 @@ def played_one_by_one(m: Movies) -> tuple[Events, np.ndarray]:
 
 
 def answers(counts: np.ndarray) -> np.ndarray:
-    """The class whose detectors fired most, -1 where several or none did: counts [lane, neuron, movie] → [lane, movie]."""
+    """The class whose detectors fired most [lane, movie], -1 for none or several; `counts` [lane, neuron, movie]."""
     first = (DELAYS - 1) * PIXELS
     votes = counts[:, first:].reshape(len(counts), len(CLASSES), POSITIONS, -1).sum(axis=2)
     best = votes.max(axis=1)
@@ -88,7 +112,7 @@ def answers(counts: np.ndarray) -> np.ndarray:
 
 
 def delays(spikes: Spikes, chips: int, onset: float) -> np.ndarray:
-    """When each stage of each pixel's line fired first after all pixels at `onset` (s): [chip, stage, pixel], NaN: never."""
+    """When each stage fired first after all pixels at `onset` (s): [chip, stage, pixel], NaN: never."""
     late = np.full((chips, (DELAYS - 1) * PIXELS), np.nan)
     for t, lane, neuron in zip(spikes.time[::-1], spikes.lane[::-1], spikes.neuron[::-1], strict=True):
         if neuron < late.shape[1]:
@@ -121,7 +145,9 @@ def trimmed(codes: np.ndarray, chips: Sequence[Mismatch], currents: Sequence[flo
     return best, found
 
 
-def balanced(kernels: np.ndarray, relays: np.ndarray, chips: Sequence[Mismatch], currents: Sequence[float]) -> np.ndarray:
+def balanced(
+    kernels: np.ndarray, relays: np.ndarray, chips: Sequence[Mismatch], currents: Sequence[float]
+) -> np.ndarray:
     """Scales [chip, class, position] at which each detector just fires when its own motion passes, by halving."""
     shape = (len(chips), len(CLASSES), POSITIONS)
     events, edges = played_one_by_one(perfect())

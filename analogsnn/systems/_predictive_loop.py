@@ -7,7 +7,6 @@ that makes it fire as the rule's neuron does at the start: found by trying, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -58,8 +57,9 @@ def forward(codes: np.ndarray, chips: list[Mismatch], times: np.ndarray, duratio
     mappings = [compile(predictor(c), CHIP, cores=1, weight_currents=CURRENTS) for c in codes]
     devices = lanes([m.network for m in mappings], chips)
     spikes = simulate(devices, played(times, np.arange(len(times))), duration, dt=H)
-    fired = np.zeros((*codes.shape[:2], round(duration / H)), np.float32)
-    fired[spikes.lane, spikes.neuron, np.minimum((spikes.time / H).astype(int), fired.shape[2] - 1)] = 1.0
+    steps = round(duration / H)
+    fired = np.zeros((*codes.shape[:2], steps), np.float32)
+    fired[spikes.lane, spikes.neuron, np.minimum((spikes.time / H).astype(int), steps - 1)] = 1.0
     return fired, mappings[0]
 
 
@@ -74,9 +74,9 @@ def start_codes(chips: list[Mismatch], neurons: int, times: np.ndarray, wanted: 
     0 where no code of up to 8 makes it fire after the second input: there is no room to learn.
     """
     tried = np.arange(1, 9)
-    first = np.stack([
-        first_spikes(forward(np.full((len(chips), neurons, 2), c), chips, times, wanted + 0.03)[0]) for c in tried
-    ])  # fmt: skip
+    first = np.stack(
+        [first_spikes(forward(np.full((len(chips), neurons, 2), c), chips, times, wanted + 0.03)[0]) for c in tried]
+    )
     off = np.where(first > times[1], np.abs(first - wanted), np.inf)
     return np.where(np.isfinite(off.min(axis=0)), tried[off.argmin(axis=0)], 0)
 
@@ -93,7 +93,6 @@ def learn_on_chips(
     tau: float,
     threshold: float,
     rate: float,
-    progress: Callable[[], None] = lambda: None,
 ) -> Learning:
     """Learn for `epochs` presentations.
 
@@ -124,6 +123,5 @@ def learn_on_chips(
         history.append(w)
         first.append(first_spikes(fired))
         count.append(fired.sum(axis=-1))
-        progress()
     assert mapping is not None
     return Learning(np.array(history), np.array(first), np.array(count), codes, mapping)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from ..chips import Mapping
 from ..network import Network
@@ -31,7 +31,7 @@ class Number:
     source: str | None = None
 
     @classmethod
-    def over(cls, values: Sequence[float] | np.ndarray, what: str, unit: str, text: str, **rest: Any) -> Number:
+    def over(cls, values: ArrayLike, what: str, unit: str, text: str, **rest: Any) -> Number:
         """The median of `values`, and their spread over `what` (such as "chips"); values that are NaN do not count."""
         known = np.asarray(values, float).ravel()
         known = known[np.isfinite(known)]
@@ -55,9 +55,14 @@ class Number:
         target = None if self.met is None else {"least": self.least, "most": self.most}
         value = float(self.value) if np.isfinite(self.value) else None
         return {
-            "value": value, "unit": self.unit, "spread": None if self.spread is None else dict(self.spread),
-            "target": target, "met": self.met, "source": self.source, "text": self.text,
-        }  # fmt: skip
+            "value": value,
+            "unit": self.unit,
+            "spread": None if self.spread is None else dict(self.spread),
+            "target": target,
+            "met": self.met,
+            "source": self.source,
+            "text": self.text,
+        }
 
 
 @dataclass(frozen=True)

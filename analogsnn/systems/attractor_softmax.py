@@ -121,50 +121,85 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
         spread.append(np.max(np.abs(measured - softmax(BETA * SPAN * directions[0][:, None] * s))))
 
     numbers = {
-        "voltage_error": Number(max(errors), "1", "voltages as inputs: largest relative error of a share, against softmax",
-                                most=0.03, source=_AIM),
-        "voltage_error_ngspice": Number(max(judged), "1", "voltages as inputs: largest relative difference of our engine "
-                                        "and ngspice", most=0.005, source=_AIM),
-        "current_error": Number(by_current, "1", "currents as inputs: largest relative error of a share, against softmax "
-                                "of the logarithms", most=0.03, source=_AIM),
-        "current_error_ngspice": Number(worst(ours, gold), "1", "currents as inputs: largest relative difference of our "
-                                        "engine and ngspice", most=0.005, source=_AIM),
+        "voltage_error": Number(
+            max(errors),
+            "1",
+            "voltages as inputs: largest relative error of a share, against softmax",
+            most=0.03,
+            source=_AIM,
+        ),
+        "voltage_error_ngspice": Number(
+            max(judged),
+            "1",
+            "voltages as inputs: largest relative difference of our engine and ngspice",
+            most=0.005,
+            source=_AIM,
+        ),
+        "current_error": Number(
+            by_current,
+            "1",
+            "currents as inputs: largest relative error of a share, against softmax of the logarithms",
+            most=0.03,
+            source=_AIM,
+        ),
+        "current_error_ngspice": Number(
+            worst(ours, gold),
+            "1",
+            "currents as inputs: largest relative difference of our engine and ngspice",
+            most=0.005,
+            source=_AIM,
+        ),
         "voltage_beta": Number(BETA, "1/V", "steepness for voltages, from the device card"),
         "current_beta": Number(float(np.mean(steep)), "1", "steepness for logarithms of currents, from the card"),
-        "mismatch_error": Number.over(spread, "chips", "1", f"with {1e3 * sigma:.1f} mV threshold spread: largest absolute "
-                                      "error of a share"),
+        "mismatch_error": Number.over(
+            spread, "chips", "1", f"with {1e3 * sigma:.1f} mV threshold spread: largest absolute error of a share"
+        ),
     } | {
-        f"voltage_error_at_{tail * 1e12:.0f}_pA": Number(e, "1", f"voltages as inputs: the error at a tail of {tail * 1e12:.0f} pA")
+        f"voltage_error_at_{tail * 1e12:.0f}_pA": Number(
+            e, "1", f"voltages as inputs: the error at a tail of {tail * 1e12:.0f} pA"
+        )
         for tail, e in zip(TAILS, by_tail, strict=True)
-    }  # fmt: skip
+    }
     return Result(
         name="attractor_softmax",
         title="A winner-take-all as a softmax",
         about=(
-            "The outputs of the winner-take-all of the circuit library share one tail current. With voltages as inputs the "
+            "The outputs of the winner-take-all of the circuit library share one tail current. With voltages as "
+            "inputs the "
             "shares are a softmax at the temperature n U_T (34 mV); with currents they are a softmax of the currents' "
-            "logarithms, so steep that a third of a per cent decides. Operating points of every transistor in our engine, "
-            "the same deck in ngspice on the same equations. Nothing is fitted: both temperatures come from the device card.",
-            f"The range: {CELLS} cells, tail {TAIL * 1e12:.0f} pA, inputs within {1e3 * SPAN:.0f} mV of their middle, or "
+            "logarithms, so steep that a third of a per cent decides. Operating points of every transistor in "
+            "our engine, "
+            "the same deck in ngspice on the same equations. Nothing is fitted: both temperatures come from the "
+            "device card.",
+            f"The range: {CELLS} cells, tail {TAIL * 1e12:.0f} pA, inputs within {1e3 * SPAN:.0f} mV of their "
+            f"middle, or "
             f"within {100 * RANGE:.1f} % of {CURRENT * 1e9:.0f} nA; shares of at least {100 * LEAST:.0f} %.",
         ),
         limits=(
             "An analogy, no more: spin models and attention layers have learned keys, many inputs and dynamics. This "
             "circuit divides a current by a softmax, and its settling is not looked at here.",
-            "The error grows as the root of the tail current, as the transistors leave weak inversion, and passes 3 % between 2 and "
+            "The error grows as the root of the tail current, as the transistors leave weak inversion, and "
+            "passes 3 % between 2 and "
             "5 nA.",
             "Threshold mismatch changes the inputs by as much as it is: it is not part of the error of the law, and is "
             "reported on its own. Nothing was measured on silicon.",
             "The circuit library's card is a long-channel one; there is no chip here to compile for.",
         ),
         numbers=numbers,
-        pictures=(Picture("Shares and their error", _figure(points, by_tail), (
-            "Left: shares of the tail current against softmax, all sweeps. Right: the largest relative error against the "
-            "tail current, for one sweep."
-        )),),
+        pictures=(
+            Picture(
+                "Shares and their error",
+                _figure(points, by_tail),
+                (
+                    "Left: shares of the tail current against softmax, all sweeps. Right: the largest relative "
+                    "error against the "
+                    "tail current, for one sweep."
+                ),
+            ),
+        ),
         deck=deck(directions[0]),
         settings={"chips": chips, "seed": seed, "cells": CELLS, "tail": TAIL, "sweeps": len(directions)},
-    )  # fmt: skip
+    )
 
 
 def _gains(gains: np.ndarray) -> dict[str, float]:

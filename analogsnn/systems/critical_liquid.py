@@ -1,4 +1,4 @@
-"""A liquid that a slow homeostat brings to the edge: one core-wide weight current, three starts, every chip by itself."""
+"""A liquid that a slow homeostat brings to the edge: one core-wide weight current, from three starts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _AIM = "aim of this project"
 
 @dataclass(frozen=True)
 class Homeostasis:
-    """`weight` and `sigma` [round, start, chip] on the way, `final` [start, chip] afterwards, and `kept` weights (A)."""
+    """`weight` (A) and `sigma` [round, start, chip] on the way; `final` sigma and `kept` weights [start, chip]."""
 
     weight: np.ndarray
     sigma: np.ndarray
@@ -67,73 +67,120 @@ def homeostasis(members, rounds: int, count: int, judged: int, seed: int) -> Hom
     started, duration = beginnings(judged, 1000 * seed + 999)
     final = branching(ran(mappings, lanes, started, duration, 999), judged, len(lanes))
     return Homeostasis(
-        np.array(weights).reshape(-1, *shape), np.array(sigmas).reshape(-1, *shape), final.reshape(shape), kept.reshape(shape)
+        np.array(weights).reshape(-1, *shape),
+        np.array(sigmas).reshape(-1, *shape),
+        final.reshape(shape),
+        kept.reshape(shape),
     )
 
 
 def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
-    """The homeostat on `chips` chips from three starts, then what readouts could tell around the edge (a minute of CPU)."""
+    """The homeostat on `chips` chips from three starts, then what readouts could tell (a minute of CPU)."""
     rounds, count, judged = (24, 50, 400) if not reduced else (6, 10, 10)
     members = produce(chips, CV, seed)
     found = homeostasis(members, rounds, count, judged, seed)
     numbers = {
-        f"sigma_from_{name}": Number.over(found.final[k], "chips", "1", f"branching parameter, started {name} the edge",
-                                          least=0.95, most=1.05, source=_AIM)
+        f"sigma_from_{name}": Number.over(
+            found.final[k],
+            "chips",
+            "1",
+            f"branching parameter, started {name} the edge",
+            least=0.95,
+            most=1.05,
+            source=_AIM,
+        )
         for k, name in enumerate(("below", "near", "above"))
-    }  # fmt: skip
+    }
     within = np.abs(found.final - 1) <= 0.05
     numbers |= {
         "within_5_percent": Number(float(within.mean()), "1", "share of chips and starts within 1.00 ± 0.05"),
-        "weight_by_start": Number.over(np.ptp(found.kept, axis=0) / found.kept.mean(axis=0), "chips", "1",
-                                       "how far the weights found from three starts lie apart, relative"),
+        "weight_by_start": Number.over(
+            np.ptp(found.kept, axis=0) / found.kept.mean(axis=0),
+            "chips",
+            "1",
+            "how far the weights found from three starts lie apart, relative",
+        ),
         "critical_weight": Number.over(1e9 * found.kept[1], "chips", "nA", "the weight current at the edge"),
         "rounds": Number(rounds, "1", f"rounds of {APART * count:.3g} s"),
-    }  # fmt: skip
+    }
     mapping = compiled(found.kept[1, 0])
-    pictures = [Picture("To the edge", _course_figure(found), (
-        "Left: branching parameter of every chip, round by round, from three starts. Right: the weight current, relative to "
-        "where the chip ends."
-    ))]  # fmt: skip
+    pictures = [
+        Picture(
+            "To the edge",
+            _course_figure(found),
+            (
+                "Left: branching parameter of every chip, round by round, from three starts. Right: the weight "
+                "current, relative to "
+                "where the chip ends."
+            ),
+        )
+    ]
     if not reduced:
         some = members[:2]
         lanes = [chip for _ in FACTORS for chip in some]
         mappings = [compiled(f * w) for f in FACTORS for w in found.kept[1, : len(some)]]
         curves = _curves(mappings, lanes, seed)
         numbers |= _of_curves(curves)
-        pictures.append(Picture("Around the edge", _edge_figure(curves), (
-            "Against the weight, relative to each chip's edge: branching parameter; rank of the states that 40 inputs leave, and that "
-            "40 jittered copies of one leave; memory capacity. Means of two chips."
-        )))  # fmt: skip
+        pictures.append(
+            Picture(
+                "Around the edge",
+                _edge_figure(curves),
+                (
+                    "Against the weight, relative to each chip's edge: branching parameter; rank of the states "
+                    "that 40 inputs leave, and that "
+                    "40 jittered copies of one leave; memory capacity. Means of two chips."
+                ),
+            )
+        )
         started, duration = beginnings(6, 5)
         spikes = ran([mappings[2 * 4]], [members[0]], started, duration, 5)
-        pictures.append(Picture("Around the edge", _raster_figure(mapping.network, *spikes.of(0), duration), (
-            "Six beginnings at the edge, on the first chip: four neurons are made to fire each time."
-        )))  # fmt: skip
+        pictures.append(
+            Picture(
+                "Around the edge",
+                _raster_figure(mapping.network, *spikes.of(0), duration),
+                ("Six beginnings at the edge, on the first chip: four neurons are made to fire each time."),
+            )
+        )
     return Result(
         name="critical_liquid",
         title="A liquid at the edge",
         about=(
-            f"{NEURONS} adaptive-exponential neurons with twelve random synapses each, all of one weight, 20 % mismatch on every "
-            "current, and a weak background. Four neurons are made to fire; the branching parameter says by how much activity "
-            "grows from generation to generation. A slow integrator outside the chip moves one core-wide weight current until "
+            f"{NEURONS} adaptive-exponential neurons with twelve random synapses each, all of one weight, 20 % "
+            f"mismatch on every "
+            "current, and a weak background. Four neurons are made to fire; the branching parameter says by how "
+            "much activity "
+            "grows from generation to generation. A slow integrator outside the chip moves one core-wide weight "
+            "current until "
             "it neither grows nor shrinks.",
-            "Fixed random weights of one size are all that the liquid has. The weight is the sum of two of the core's four "
+            "Fixed random weights of one size are all that the liquid has. The weight is the sum of two of the "
+            "core's four "
             "currents, so that its steps are small; the chip gets the nearest codes, and is compiled anew every round.",
         ),
         limits=(
-            "After Ivanov and Michmizos (NeurIPS 2021), whose integrator sets a rate of plasticity from spikes in and out. "
+            "After Ivanov and Michmizos (NeurIPS 2021), whose integrator sets a rate of plasticity from spikes "
+            "in and out. "
             "Here it moves a weight that all synapses share, and no classification of images was tried.",
-            "The branching parameter is that of activity that begins anew, over at most five generations of 4 ms and until a "
+            "The branching parameter is that of activity that begins anew, over at most five generations of 4 "
+            "ms and until a "
             "quarter of the neurons have fired. It grows steeply with the weight: several times its relative change.",
-            "Rank and memory capacity depend on thresholds and windows that we chose; the table says where they are largest, "
+            "Rank and memory capacity depend on thresholds and windows that we chose; the table says where they "
+            "are largest, "
             "on two chips. The homeostat is not on the chip: DYNAP-SE2 has one, but its equations are not known to us.",
         ),
         numbers=numbers,
         pictures=tuple(pictures),
         network=liquid(float(np.round(found.kept[1, 0], 12))),
         mapping=mapping,
-        settings={"chips": chips, "seed": seed, "cv": CV, "rounds": rounds, "beginnings": count, "judged": judged, "dt": DT},
-    )  # fmt: skip
+        settings={
+            "chips": chips,
+            "seed": seed,
+            "cv": CV,
+            "rounds": rounds,
+            "beginnings": count,
+            "judged": judged,
+            "dt": DT,
+        },
+    )
 
 
 def _curves(mappings, lanes, seed: int) -> dict[str, np.ndarray]:
@@ -185,8 +232,17 @@ def _edge_figure(curves) -> Figure:
         first, second, third = figure.subplots(1, 3)
         first.semilogx(FACTORS, curves["sigma"].mean(axis=1), color=INK, marker="o", markersize=4)
         first.axhline(1, color=GREY, linewidth=0.8)
-        second.semilogx(FACTORS, curves["separation"].mean(axis=1), color=BLUE, marker="o", markersize=4, label="40 inputs")
-        second.semilogx(FACTORS, curves["generalisation"].mean(axis=1), color=ORANGE, marker="o", markersize=4, label="40 copies of one")
+        second.semilogx(
+            FACTORS, curves["separation"].mean(axis=1), color=BLUE, marker="o", markersize=4, label="40 inputs"
+        )
+        second.semilogx(
+            FACTORS,
+            curves["generalisation"].mean(axis=1),
+            color=ORANGE,
+            marker="o",
+            markersize=4,
+            label="40 copies of one",
+        )
         second.legend(fontsize=8)
         third.semilogx(FACTORS, curves["memory"].mean(axis=1), color=BLUE, marker="o", markersize=4)
         for axes, name in zip((first, second, third), ("branching parameter", "rank", "memory capacity"), strict=True):

@@ -1,4 +1,4 @@
-"""Motion from delays: kernels learned by gradient in floating point, then delay lines and detectors on mismatched chips."""
+"""Motion from delays: kernels learned by gradient, then delay lines and detectors on mismatched chips."""
 
 from __future__ import annotations
 
@@ -60,52 +60,88 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
 
     off = 1e3 * (delays - STAGE * np.arange(1, DELAYS)[None, :, None])
     numbers = {
-        "accuracy": Number(judge(kernels), "1", "floating point: accuracy on fresh movies, four classes", least=0.9, source=_AIM),
-        "accuracy_on_chip": Number.over(chip_accuracy, "chips", "1", "on trimmed chips: accuracy on the same movies",
-                                        least=0.85, source=_AIM),
+        "accuracy": Number(
+            judge(kernels), "1", "floating point: accuracy on fresh movies, four classes", least=0.9, source=_AIM
+        ),
+        "accuracy_on_chip": Number.over(
+            chip_accuracy, "chips", "1", "on trimmed chips: accuracy on the same movies", least=0.85, source=_AIM
+        ),
         "worst_chip": Number(float(chip_accuracy.min()), "1", "on trimmed chips: the worst chip"),
-        "accuracy_untrimmed": Number.over(plain, "chips", "1", "the same chips with the configuration of the ideal chip"),
+        "accuracy_untrimmed": Number.over(
+            plain, "chips", "1", "the same chips with the configuration of the ideal chip"
+        ),
         "accuracy_ideal_chip": Number(float(ideal[0]), "1", "on a chip without mismatch, quantised"),
         "constant_answer": Number(float(np.bincount(unseen.label).max() / fresh), "1", "the best constant answer"),
-        "undecided": Number.over(undecided, "chips", "1", "on chips: movies with no spike or with a tie, counted as wrong"),
-        "delay_error": Number.over(np.nanmean(np.abs(off), axis=(1, 2)), "chips", "ms",
-                                   "trimmed delay lines: mean deviation from 4 to 24 ms"),
-        "pruned_to_20_percent": Number(pruned[KEPT.index(0.2)], "1", "floating point: the largest 20 % of the weights left"),
+        "undecided": Number.over(
+            undecided, "chips", "1", "on chips: movies with no spike or with a tie, counted as wrong"
+        ),
+        "delay_error": Number.over(
+            np.nanmean(np.abs(off), axis=(1, 2)), "chips", "ms", "trimmed delay lines: mean deviation from 4 to 24 ms"
+        ),
+        "pruned_to_20_percent": Number(
+            pruned[KEPT.index(0.2)], "1", "floating point: the largest 20 % of the weights left"
+        ),
         "delays_to_half": Number(cut[(DELAYS + 1) // 2 - 1], "1", "floating point: delays up to 12 ms left"),
-        "synapses": Number(float(np.count_nonzero(codes_of(kernels))), "1", "synapses of the detectors, before trimming"),
-    }  # fmt: skip
+        "synapses": Number(
+            float(np.count_nonzero(codes_of(kernels))), "1", "synapses of the detectors, before trimming"
+        ),
+    }
     for cv, values in curve.items():
-        numbers[f"accuracy_at_cv_{cv:g}"] = Number.over(values, "chips", "1", f"on trimmed chips, mismatch {100 * cv:.0f} %")
+        numbers[f"accuracy_at_cv_{cv:g}"] = Number.over(
+            values, "chips", "1", f"on trimmed chips, mismatch {100 * cv:.0f} %"
+        )
     pictures = [
-        Picture("What was learned", _kernel_figure(kernels), "Kernels: weight by delay and position, one for each class."),
-        Picture("Pruning and shortening", _pruning_figure(pruned, cut), (
-            "Left: accuracy with only the largest weights left. Right: with only the shorter delays left. No training in "
-            "between. The dashed line is chance."
-        )),
-        Picture("On the chips", _chip_figure(chip_accuracy, plain, curve), (
-            "Left: accuracy of every chip, with its own trimming and without. Right: against the mismatch."
-        )),
-        Picture("On the chips", _raster_figure(networks[0], *trace), "Spikes of the first chip during the first six movies."),
-    ]  # fmt: skip
+        Picture(
+            "What was learned", _kernel_figure(kernels), "Kernels: weight by delay and position, one for each class."
+        ),
+        Picture(
+            "Pruning and shortening",
+            _pruning_figure(pruned, cut),
+            (
+                "Left: accuracy with only the largest weights left. Right: with only the shorter delays left. "
+                "No training in "
+                "between. The dashed line is chance."
+            ),
+        ),
+        Picture(
+            "On the chips",
+            _chip_figure(chip_accuracy, plain, curve),
+            ("Left: accuracy of every chip, with its own trimming and without. Right: against the mismatch."),
+        ),
+        Picture(
+            "On the chips", _raster_figure(networks[0], *trace), "Spikes of the first chip during the first six movies."
+        ),
+    ]
     return Result(
         name="delay_motion",
         title="Motion from delays",
         about=(
-            "A point crosses ten pixels, to the right or to the left, fast (4 ms a pixel) or slowly (8 ms). Every pixel sees "
-            "an event with 1 ms of jitter; one in ten is missed and others are noise. Four kinds of detectors, one at each of "
-            "six positions, add five pixels at seven delays. What they add is learned by gradient in floating point, and then "
+            "A point crosses ten pixels, to the right or to the left, fast (4 ms a pixel) or slowly (8 ms). "
+            "Every pixel sees "
+            "an event with 1 ms of jitter; one in ten is missed and others are noise. Four kinds of detectors, "
+            "one at each of "
+            "six positions, add five pixels at seven delays. What they add is learned by gradient in floating "
+            "point, and then "
             "mapped onto a chip: delays are lines of relay neurons, kernel weights are sums of four weight currents.",
-            "Each chip is trimmed from its spikes, by changing synapse words only: relays until every stage is as late as it "
+            "Each chip is trimmed from its spikes, by changing synapse words only: relays until every stage is "
+            "as late as it "
             "should be, detectors until each just fires for its own motion, times a margin.",
         ),
         limits=(
-            "After Grimaldi and Perrinet 2023 (DOI 10.1007/s00422-023-00975-8), who learn 128 × 128 movies with polarities: "
-            "synthetic movies as there, but one dimension, four classes and our sizes. Only the course of the two curves is "
-            "compared: a tenth of the weights suffices, a third of the delays does not. Training here asks for few weights "
-            "from the start, so that most were nearly zero before pruning. The paper's accuracies are not ours to compare.",
-            "Delays are relay neurons here. DYNAP-SE2's delay classes have no calibration in seconds, and are not used.",
-            "A relay rests for 60 ms after an event, so a pixel that sees two points in that time delays only the first.",
-            "Without trimming the chips answer badly; the table says how badly. Trimming needs the times of spikes to about "
+            "After Grimaldi and Perrinet 2023 (DOI 10.1007/s00422-023-00975-8), who learn 128 × 128 movies with "
+            "polarities: "
+            "synthetic movies as there, but one dimension, four classes and our sizes. Only the course of the "
+            "two curves is "
+            "compared: a tenth of the weights suffices, a third of the delays does not. Training here asks for "
+            "few weights "
+            "from the start, so that most were nearly zero before pruning. The paper's accuracies are not ours "
+            "to compare.",
+            "Delays are relay neurons here. DYNAP-SE2's delay classes have no calibration in seconds, and are "
+            "not used.",
+            "A relay rests for 60 ms after an event, so a pixel that sees two points in that time delays only "
+            "the first.",
+            "Without trimming the chips answer badly; the table says how badly. Trimming needs the times of "
+            "spikes to about "
             "a millisecond. Nothing was measured on silicon.",
         ),
         numbers=numbers,
@@ -113,7 +149,7 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
         network=detectors(codes_of(kernels)),
         mapping=mapping,
         settings={"chips": chips, "seed": seed, "cv": CV, "movies": fresh, "learned_on": learned},
-    )  # fmt: skip
+    )
 
 
 def prepared(kernels: np.ndarray, members: list[Mismatch]):
@@ -149,7 +185,7 @@ def tested(networks, members: list[Mismatch], unseen):
 def _kernel_figure(kernels: np.ndarray) -> Figure:
     with drawing():
         figure = new_figure(3.2)
-        top = np.abs(kernels).max()
+        top, image = np.abs(kernels).max(), None
         for k, axes in enumerate(figure.subplots(1, len(CLASSES), sharey=True)):
             shape = kernels[:, k].reshape(DELAYS, 2 * REACH + 1)
             image = axes.imshow(shape, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
@@ -158,6 +194,7 @@ def _kernel_figure(kernels: np.ndarray) -> Figure:
             axes.set_yticks(range(DELAYS), [f"{1e3 * STAGE * d:.0f}" for d in range(DELAYS)])
             axes.set_xlabel("pixel")
         figure.axes[0].set_ylabel("delay (ms)")
+        assert image is not None
         figure.colorbar(image, ax=figure.axes, shrink=0.8, label="weight")
         return figure
 

@@ -10,7 +10,7 @@ from ..network import chips as produce
 from ..report import BLUE, GREY, INK, ORANGE, drawing, new_figure
 from ._on_chips import CV
 from ._predictive_loop import Learning, learn_on_chips, predictor, start_codes
-from ._predictive_rule import _F, H, TAU_X, learn, present, traces
+from ._predictive_rule import _F, TAU_X, H, learn, present, traces
 from ._result import Number, Picture, Result
 
 TAU, THRESHOLD = 10e-3, 2.0
@@ -37,36 +37,79 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
     members = produce(chips, CV, seed)
     published = float(pair[1][0])
     codes = start_codes(members, NEURONS, PAIR, published)
-    rates = {"tau": TAU, "threshold": THRESHOLD}
     faster = 5e-4 * 300 / loops  # as much learning in fewer presentations
-    two = learn_on_chips(members, codes, np.full(2, 0.05), np.tile(PAIR, (NEURONS, 1)), 0.05, loops,
-                         wired=2, rate=faster, **rates)  # fmt: skip
+    two = learn_on_chips(
+        members,
+        codes,
+        np.full(2, 0.05),
+        np.tile(PAIR, (NEURONS, 1)),
+        0.05,
+        loops,
+        wired=2,
+        rate=faster,
+        tau=TAU,
+        threshold=THRESHOLD,
+    )
     numbers |= _on_chips(two, codes, float(pair[1][0] - pair[1][-1]), chips)
-    pictures = [Picture("Two inputs, 4 ms apart", _latency_figure(pair, two, codes), (
-        "Left: first spike after the first input, over presentations. Right: the weights of the neuron in floating point."
-    ))]  # fmt: skip
+    pictures = [
+        Picture(
+            "Two inputs, 4 ms apart",
+            _latency_figure(pair, two, codes),
+            (
+                "Left: first spike after the first input, over presentations. Right: the weights of the neuron "
+                "in floating point."
+            ),
+        )
+    ]
     if not reduced:
         beside = np.stack([np.full(len(DELAYS), PARTNER), PARTNER - DELAYS], axis=1)
-        stdp = learn_on_chips(members, codes, np.array([0.11, 0.001]), beside, 0.12, 60, wired=1, rate=2e-4, **rates)
+        stdp = learn_on_chips(
+            members, codes, np.array([0.11, 0.001]), beside, 0.12, 60, wired=1, rate=2e-4, tau=TAU, threshold=THRESHOLD
+        )
         measured = np.where(codes > 0, stdp.weights[-1, ..., 1] / 0.001, np.nan)
         for delay, column in zip(DELAYS, measured.T, strict=True):
             numbers[f"window_on_chip_{1e3 * delay:+.0f}_ms"] = Number.over(
                 column, "chips", "1", f"on chips: weight after 60 pairings, test input {1e3 * delay:+.0f} ms before"
             )
-        pictures.append(Picture("Pairs: the window of plasticity", _window_figure(window, measured), (
-            "Weight of a weak input after 60 pairings with a strong one that makes the neuron fire, relative to its start. "
-            "On the chips the weak weight is far below the smallest sum of weight currents: only the update knows it, and "
-            "what the chips contribute is when they fire."
-        )))  # fmt: skip
+        pictures.append(
+            Picture(
+                "Pairs: the window of plasticity",
+                _window_figure(window, measured),
+                (
+                    "Weight of a weak input after 60 pairings with a strong one that makes the neuron fire, "
+                    "relative to its start. "
+                    "On the chips the weak weight is far below the smallest sum of weight currents: only the "
+                    "update knows it, and "
+                    "what the chips contribute is when they fire."
+                ),
+            )
+        )
         long = _sequence(presentations, seed)
         numbers |= _of_sequence(long)
-        short = learn_on_chips(members, codes, np.full(len(SHORT), 0.05), np.tile(SHORT, (NEURONS, 1)), 0.06, loops,
-                               wired=len(SHORT), rate=2e-3, **rates)  # fmt: skip
+        short = learn_on_chips(
+            members,
+            codes,
+            np.full(len(SHORT), 0.05),
+            np.tile(SHORT, (NEURONS, 1)),
+            0.06,
+            loops,
+            wired=len(SHORT),
+            rate=2e-3,
+            tau=TAU,
+            threshold=THRESHOLD,
+        )
         numbers |= _of_short(short, codes)
-        pictures.append(Picture("A sequence is anticipated", _sequence_figure(long, short, codes), (
-            "Left: weights of 100 inputs that come in turn, 2 ms apart, before and after learning among 100 distractors, "
-            "in floating point. Right: sixteen inputs in turn on the chips."
-        )))  # fmt: skip
+        pictures.append(
+            Picture(
+                "A sequence is anticipated",
+                _sequence_figure(long, short, codes),
+                (
+                    "Left: weights of 100 inputs that come in turn, 2 ms apart, before and after learning among "
+                    "100 distractors, "
+                    "in floating point. Right: sixteen inputs in turn on the chips."
+                ),
+            )
+        )
     network = predictor(np.maximum(codes[0], 1)[:, None] * np.ones((1, 2), int))
     return Result(
         name="predictive_plasticity",
@@ -74,19 +117,23 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
         about=(
             "A neuron changes its weights so that it predicts its own inputs, and ends up firing at the first input of "
             "those that belong together (Saponati and Vinck 2023, DOI 10.1038/s41467-023-40651-w). The rule runs in "
-            "floating point first, then with mismatched chips in the loop: the chips fire, the update is computed outside.",
+            "floating point first, then with mismatched chips in the loop: the chips fire, the update is "
+            "computed outside.",
             "The weights that a chip gets are rounded to the 15 sums of its four weight currents, and its network is "
-            "compiled and decoded anew for every presentation. Every neuron is trimmed once: weight 0.05 is the code at "
+            "compiled and decoded anew for every presentation. Every neuron is trimmed once: weight 0.05 is the "
+            "code at "
             "which it fires when the rule's neuron does at the start.",
         ),
         limits=(
             "No chip learns here: DYNAP chips have no circuit for the products in this rule. The membrane is not read "
             "either; the update computes v from its own equation and resets it at the chip's spikes.",
-            "In floating point a spike subtracts the threshold, as in the paper; with chips it resets v to zero, as their "
+            "In floating point a spike subtracts the threshold, as in the paper; with chips it resets v to "
+            "zero, as their "
             "membranes do.",
             "The network of ten neurons with recurrence of the paper is not reproduced. The length of a presentation "
             "(50 ms) and the sequence's learning rate are ours; the late weight depends on the former.",
-            "The sequence: the learning rate and the background of the earlier result (largest weight at input 1 after 500 "
+            "The sequence: the learning rate and the background of the earlier result (largest weight at input "
+            "1 after 500 "
             "presentations) are not known. With ours the largest weight is still moving towards the first input then.",
             "Nothing was measured on silicon; mismatch is 20 % on every current, drawn independently.",
         ),
@@ -94,7 +141,14 @@ def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
         pictures=tuple(pictures),
         network=network,
         mapping=two.mapping,
-        settings={"chips": chips, "neurons": NEURONS, "seed": seed, "cv": CV, "epochs": epochs, "epochs_on_chip": loops},
+        settings={
+            "chips": chips,
+            "neurons": NEURONS,
+            "seed": seed,
+            "cv": CV,
+            "epochs": epochs,
+            "epochs_on_chip": loops,
+        },
     )
 
 
@@ -108,22 +162,46 @@ def _paired(delay: float) -> float:
 def _floating_point(pair, weak, window) -> dict[str, Number]:
     weights, first, _ = pair
     numbers = {
-        "first_spike_before": Number(1e3 * (first[0] - PAIR[0]), "ms", "first spike after the first input, before",
-                                     least=4.4, most=5.0, source=_PAPER),
-        "first_spike_after": Number(1e3 * (first[-1] - PAIR[0]), "ms", "first spike after the first input, learned",
-                                    least=1.45, most=2.05, source=_PAPER),
-        "first_weight": Number(weights[-1, 0], "1", "weight of the first input, learned", least=0.0922, most=0.0940,
-                               source=_PAPER),
-        "second_weight": Number(weights[-1, 1], "1", "weight of the second input, learned", least=0.0074, most=0.0274,
-                                source=_PAPER),
-        "silent_start_after": Number(1e3 * (weak[1][-1] - PAIR[0]), "ms", "first spike, learned from silence (0.03)",
-                                     least=1.4, most=2.0, source=_PAPER),
-    }  # fmt: skip
+        "first_spike_before": Number(
+            1e3 * (first[0] - PAIR[0]),
+            "ms",
+            "first spike after the first input, before",
+            least=4.4,
+            most=5.0,
+            source=_PAPER,
+        ),
+        "first_spike_after": Number(
+            1e3 * (first[-1] - PAIR[0]),
+            "ms",
+            "first spike after the first input, learned",
+            least=1.45,
+            most=2.05,
+            source=_PAPER,
+        ),
+        "first_weight": Number(
+            weights[-1, 0], "1", "weight of the first input, learned", least=0.0922, most=0.0940, source=_PAPER
+        ),
+        "second_weight": Number(
+            weights[-1, 1], "1", "weight of the second input, learned", least=0.0074, most=0.0274, source=_PAPER
+        ),
+        "silent_start_after": Number(
+            1e3 * (weak[1][-1] - PAIR[0]),
+            "ms",
+            "first spike, learned from silence (0.03)",
+            least=1.4,
+            most=2.0,
+            source=_PAPER,
+        ),
+    }
     for delay, value, known in zip(DELAYS, window, WINDOW, strict=True):
         numbers[f"window_{1e3 * delay:+.0f}_ms"] = Number(
-            value, "1", f"weight after 60 pairings, test input {1e3 * delay:+.0f} ms before",
-            least=known - 0.03, most=known + 0.03, source=_PAPER,
-        )  # fmt: skip
+            value,
+            "1",
+            f"weight after 60 pairings, test input {1e3 * delay:+.0f} ms before",
+            least=known - 0.03,
+            most=known + 0.03,
+            source=_PAPER,
+        )
     return numbers
 
 
@@ -133,17 +211,34 @@ def _on_chips(two: Learning, codes: np.ndarray, published: float, chips: int) ->
     each = [np.nanmedian(m) if np.isfinite(m).any() else np.nan for m in moved]
     enough = np.where(used, np.nan_to_num(moved, nan=0.0) >= 0.6, np.nan)
     return {
-        "moved_on_chip": Number.over(each, "chips", "1", "on chips: move of the first spike, relative to floating point; "
-                                     "median of a chip's neurons", least=0.6, source=_AIM),
+        "moved_on_chip": Number.over(
+            each,
+            "chips",
+            "1",
+            "on chips: move of the first spike, relative to floating point; median of a chip's neurons",
+            least=0.6,
+            source=_AIM,
+        ),
         "moved_by_neuron": Number.over(moved, "neurons", "1", "the same, neuron by neuron"),
         "neurons_moved_enough": Number(float(np.nanmean(enough)), "1", "share of trimmed neurons that moved 60 %"),
-        "neurons_without_room": Number(float(1 - used.mean()), "1", "share of neurons that no code of 1 to 8 starts "
-                                       "after the second input; left out above"),
-        "first_weight_on_chip": Number.over(np.where(used, two.weights[-1, ..., 0], np.nan), "neurons", "1",
-                                            "on chips: weight of the first input, learned"),
-        "second_weight_on_chip": Number.over(np.where(used, two.weights[-1, ..., 1], np.nan), "neurons", "1",
-                                             "on chips: weight of the second input, learned"),
-    }  # fmt: skip
+        "neurons_without_room": Number(
+            float(1 - used.mean()),
+            "1",
+            "share of neurons that no code of 1 to 8 starts after the second input; left out above",
+        ),
+        "first_weight_on_chip": Number.over(
+            np.where(used, two.weights[-1, ..., 0], np.nan),
+            "neurons",
+            "1",
+            "on chips: weight of the first input, learned",
+        ),
+        "second_weight_on_chip": Number.over(
+            np.where(used, two.weights[-1, ..., 1], np.nan),
+            "neurons",
+            "1",
+            "on chips: weight of the second input, learned",
+        ),
+    }
 
 
 def _sequence(presentations: int, seed: int):
@@ -159,7 +254,7 @@ def _sequence(presentations: int, seed: int):
         turn = LEAD + SPACING * np.arange(SEQUENCE) + generator.uniform(-JITTER, JITTER, SEQUENCE)
         when = np.concatenate([turn, generator.uniform(0, duration - H, SEQUENCE)])
         raster[(when / H).astype(int), np.arange(2 * SEQUENCE)] = 1.0
-        x = lfilter([1.0], [1.0, -np.exp(-H / TAU_X)], raster, axis=0).astype(np.float32)
+        x = np.asarray(lfilter([1.0], [1.0, -np.exp(-H / TAU_X)], raster, axis=0), np.float32)
         w, _, z = present(w, x, silent, _F(TAU), _F(1.4), _F(1e-3), own=True)
         count.append(float(np.sum(z)))
     return start, np.asarray(w, float), np.array(count)
@@ -168,33 +263,64 @@ def _sequence(presentations: int, seed: int):
 def _of_sequence(long) -> dict[str, Number]:
     _, after, count = long
     return {
-        "sequence_largest_input": Number(int(after[:SEQUENCE].argmax()) + 1, "1",
-                                         "sequence: input with the largest weight after 500 presentations", most=1,
-                                         source=_PAPER),
-        "sequence_spikes_before": Number(float(count[10:20].mean()), "1", "sequence: spikes a presentation, 11th to 20th"),
-        "sequence_spikes_after": Number(float(count[-10:].mean()), "1", "sequence: spikes a presentation, last ten",
-                                        most=10, source=_PAPER),
-        "sequence_distractors": Number(float(after[SEQUENCE:].max() / after[:SEQUENCE].max()), "1",
-                                       "sequence: largest weight of a distractor, relative to the largest", most=0.05,
-                                       source=_PAPER),
-    }  # fmt: skip
+        "sequence_largest_input": Number(
+            int(after[:SEQUENCE].argmax()) + 1,
+            "1",
+            "sequence: input with the largest weight after 500 presentations",
+            most=1,
+            source=_PAPER,
+        ),
+        "sequence_spikes_before": Number(
+            float(count[10:20].mean()), "1", "sequence: spikes a presentation, 11th to 20th"
+        ),
+        "sequence_spikes_after": Number(
+            float(count[-10:].mean()), "1", "sequence: spikes a presentation, last ten", most=10, source=_PAPER
+        ),
+        "sequence_distractors": Number(
+            float(after[SEQUENCE:].max() / after[:SEQUENCE].max()),
+            "1",
+            "sequence: largest weight of a distractor, relative to the largest",
+            most=0.05,
+            source=_PAPER,
+        ),
+    }
 
 
 def _of_short(short: Learning, codes: np.ndarray) -> dict[str, Number]:
     used = codes > 0
     share = short.weights[-1, ..., :4].sum(axis=-1) / short.weights[-1].sum(axis=-1)
     return {
-        "short_spikes_before": Number.over(np.where(used, short.count[0], np.nan), "neurons", "1",
-                                           "on chips, 16 inputs in turn: spikes of the first presentation"),
-        "short_spikes_after": Number.over(np.where(used, short.count[-1], np.nan), "neurons", "1",
-                                          "on chips, 16 inputs in turn: spikes of the last presentation"),
-        "short_first_before": Number.over(np.where(used, 1e3 * (short.first[0] - SHORT[0]), np.nan), "neurons", "ms",
-                                          "on chips, 16 inputs in turn: first spike after the first input, before"),
-        "short_first_after": Number.over(np.where(used, 1e3 * (short.first[-1] - SHORT[0]), np.nan), "neurons", "ms",
-                                         "on chips, 16 inputs in turn: first spike after the first input, learned"),
-        "short_weight_of_first_four": Number.over(np.where(used, share, np.nan), "neurons", "1",
-                                                  "on chips, 16 inputs in turn: share of the weight on the first four"),
-    }  # fmt: skip
+        "short_spikes_before": Number.over(
+            np.where(used, short.count[0], np.nan),
+            "neurons",
+            "1",
+            "on chips, 16 inputs in turn: spikes of the first presentation",
+        ),
+        "short_spikes_after": Number.over(
+            np.where(used, short.count[-1], np.nan),
+            "neurons",
+            "1",
+            "on chips, 16 inputs in turn: spikes of the last presentation",
+        ),
+        "short_first_before": Number.over(
+            np.where(used, 1e3 * (short.first[0] - SHORT[0]), np.nan),
+            "neurons",
+            "ms",
+            "on chips, 16 inputs in turn: first spike after the first input, before",
+        ),
+        "short_first_after": Number.over(
+            np.where(used, 1e3 * (short.first[-1] - SHORT[0]), np.nan),
+            "neurons",
+            "ms",
+            "on chips, 16 inputs in turn: first spike after the first input, learned",
+        ),
+        "short_weight_of_first_four": Number.over(
+            np.where(used, share, np.nan),
+            "neurons",
+            "1",
+            "on chips, 16 inputs in turn: share of the weight on the first four",
+        ),
+    }
 
 
 def _latency_figure(pair, two: Learning, codes: np.ndarray) -> Figure:
@@ -210,7 +336,9 @@ def _latency_figure(pair, two: Learning, codes: np.ndarray) -> Figure:
         left.fill_between(at, low, high, color=BLUE, alpha=0.2, linewidth=0, label="chips, 10 to 90 % of neurons")
         left.plot(at, middle, color=BLUE, label="chips, median of neurons")
         left.axhline(1e3 * np.diff(PAIR)[0], color=ORANGE, linestyle=(0, (5, 4)), linewidth=1, label="second input")
-        left.set(xlabel="presentations (of 300; chips learn as much in fewer)", ylabel="first spike (ms)", ylim=(0, None))
+        left.set(
+            xlabel="presentations (of 300; chips learn as much in fewer)", ylabel="first spike (ms)", ylim=(0, None)
+        )
         left.legend(fontsize=8)
         right.plot(weights[:, 0], color=BLUE, label="first input")
         right.plot(weights[:, 1], color=ORANGE, label="second input")
@@ -227,8 +355,16 @@ def _window_figure(window: np.ndarray, measured: np.ndarray) -> Figure:
         x = -1e3 * DELAYS[order]
         low, middle, high = np.nanpercentile(measured, [10, 50, 90], axis=0)[:, order]
         axes.axhline(1, color=GREY, linewidth=0.8)
-        axes.errorbar(x, middle, [middle - low, high - middle], color=BLUE, marker="o", linestyle="none", capsize=3,
-                      label=f"{len(measured)} chips: median, 10 to 90 %")  # fmt: skip
+        axes.errorbar(
+            x,
+            middle,
+            [middle - low, high - middle],
+            color=BLUE,
+            marker="o",
+            linestyle="none",
+            capsize=3,
+            label=f"{len(measured)} chips: median, 10 to 90 %",
+        )
         axes.plot(x, window[order], color=INK, marker="s", markersize=4, label="floating point")
         axes.set(xlabel="test input after its partner (ms)", ylabel="weight, relative to its start")
         axes.legend()

@@ -29,17 +29,26 @@ def reservoir(seed: int = 0) -> Network:
     generator = np.random.default_rng(seed)
 
     def some(sources: int, targets: int, count) -> np.ndarray:
-        return np.array([
-            (i, j) for j in range(targets) for i in generator.choice(sources, int(count(j)), replace=False)
-        ])  # fmt: skip
+        return np.array(
+            [(i, j) for j in range(targets) for i in generator.choice(sources, int(count(j)), replace=False)]
+        )
 
     kinds = {
-        "NMDA": Synapse(tau=0.15, gain=4.0), "AMPA": Synapse(tau=10e-3, gain=1.0), "GABA_B": Synapse(tau=20e-3, gain=1.0),
-    }  # fmt: skip
-    neuron = Neuron(tau=20e-3, gain=4.0, refractory=5e-3, threshold=200e-12,
-                    adaptation=Adaptation(tau=0.1, weight=5e-9, gain=1.0, pulse=20e-6))  # fmt: skip
+        "NMDA": Synapse(tau=0.15, gain=4.0),
+        "AMPA": Synapse(tau=10e-3, gain=1.0),
+        "GABA_B": Synapse(tau=20e-3, gain=1.0),
+    }
+    neuron = Neuron(
+        tau=20e-3,
+        gain=4.0,
+        refractory=5e-3,
+        threshold=200e-12,
+        adaptation=Adaptation(tau=0.1, weight=5e-9, gain=1.0, pulse=20e-6),
+    )
     size = {"exc": EXCITATORY, "inh": INHIBITORY}
-    populations = tuple(Population(name=n, size=s, neuron=neuron, synapses=kinds, pulse=100e-6) for n, s in size.items())
+    populations = tuple(
+        Population(name=n, size=s, neuron=neuron, synapses=kinds, pulse=100e-6) for n, s in size.items()
+    )
     connections = [
         # Who hears more of a cue's channels fires longer: with mismatch, a ladder of times.
         connect("cue", "exc", "NMDA", some(2 * CHANNELS, EXCITATORY, lambda j: generator.integers(2, 9)), 17e-9),
@@ -47,11 +56,13 @@ def reservoir(seed: int = 0) -> Network:
         connect("exc", "exc", "AMPA", some(EXCITATORY, EXCITATORY, lambda j: 6), 6e-9),
         connect("inh", "exc", "GABA_B", some(INHIBITORY, EXCITATORY, lambda j: 4), 6e-9),
     ]
-    return Network(populations=populations, inputs=(Input(name="cue", size=2 * CHANNELS),), connections=tuple(connections))
+    return Network(
+        populations=populations, inputs=(Input(name="cue", size=2 * CHANNELS),), connections=tuple(connections)
+    )
 
 
 def presented(cues: np.ndarray, generator: np.random.Generator) -> Events:
-    """One trial for each of `cues` (0 or 1), after each other: an event a channel with jitter, and some that are noise."""
+    """One trial for each of `cues` (0 or 1), after each other: a jittered event a channel, and some noise."""
     begin = TRIAL * np.arange(len(cues)) + LEAD
     time = begin[:, None] + np.abs(JITTER * generator.standard_normal((len(cues), CHANNELS)))
     channel = cues[:, None] * CHANNELS + np.arange(CHANNELS)
@@ -65,7 +76,9 @@ def states(spikes, cues: np.ndarray, lanes: int, neurons: int) -> np.ndarray:
     bins = round(WATCHED / BIN)
     per_trial = round(TRIAL / BIN)
     edges = LEAD + BIN * np.arange(per_trial * len(cues) + 1)
-    counts = counted(spikes, edges, lanes, neurons).reshape(lanes, neurons, len(cues), per_trial)[..., :bins].astype(float)
+    counts = (
+        counted(spikes, edges, lanes, neurons).reshape(lanes, neurons, len(cues), per_trial)[..., :bins].astype(float)
+    )
     decay = np.exp(-BIN / SMOOTH)
     for k in range(1, bins):
         counts[..., k] += decay * counts[..., k - 1]
@@ -93,7 +106,9 @@ class Readout:
         return self.output[chosen[self.cue[chosen] == cue]].mean(axis=0)
 
 
-def learn(r: np.ndarray, cues: np.ndarray, probability: np.ndarray, generator: np.random.Generator, *, rate=RATE) -> Readout:
+def learn(
+    r: np.ndarray, cues: np.ndarray, probability: np.ndarray, generator: np.random.Generator, *, rate=RATE
+) -> Readout:
     """The normalised delta rule, dW = rate (target - W r) r / |r|² in every bin, with outcomes drawn by `probability`
     [trial, cue].
 
@@ -112,7 +127,9 @@ def learn(r: np.ndarray, cues: np.ndarray, probability: np.ndarray, generator: n
     return Readout(np.array(outputs), cues[order])
 
 
-def least_squares(r: np.ndarray, cues: np.ndarray, probability: np.ndarray, generator: np.random.Generator, every: int = 20):
+def least_squares(
+    r: np.ndarray, cues: np.ndarray, probability: np.ndarray, generator: np.random.Generator, every: int = 20
+):
     """The same trials by least squares on all that came so far, solved anew `every` so many trials."""
     n = r.shape[-1]
     gram, cross, w = 1.0 * np.eye(n), np.zeros(n), np.zeros(n)
@@ -143,58 +160,109 @@ def run(chips: int = 8, seed: int = 1, *, reduced: bool = False) -> Result:
         return float(slope), float(np.corrcoef(rows[:, 1], rows[:, 2])[0, 1] ** 2)
 
     numbers = {
-        "r2": Number.over([fit(t)[1] for t in tables], "chips", "1", "R² of the peak's height against probability, both "
-                          "intervals together", least=0.9, source=_AIM),
+        "r2": Number.over(
+            [fit(t)[1] for t in tables],
+            "chips",
+            "1",
+            "R² of the peak's height against probability, both intervals together",
+            least=0.9,
+            source=_AIM,
+        ),
         "r2_short": Number.over([fit(t, 0)[1] for t in tables], "chips", "1", "the same, 150 ms"),
         "r2_long": Number.over([fit(t, 1)[1] for t in tables], "chips", "1", "the same, 300 ms"),
-        "slope_short": Number.over([fit(t, 0)[0] for t in tables], "chips", "1", "slope of height against probability, 150 ms; ideal 1"),
-        "slope_long": Number.over([fit(t, 1)[0] for t in tables], "chips", "1", "slope of height against probability, 300 ms; ideal 1"),
-        "timing_error": Number.over([1e3 * np.mean(np.abs(t[:, 3])) for t in tables], "chips", "ms",
-                                    "mean distance of the peak from the interval (bins of 20 ms)"),
+        "slope_short": Number.over(
+            [fit(t, 0)[0] for t in tables], "chips", "1", "slope of height against probability, 150 ms; ideal 1"
+        ),
+        "slope_long": Number.over(
+            [fit(t, 1)[0] for t in tables], "chips", "1", "slope of height against probability, 300 ms; ideal 1"
+        ),
+        "timing_error": Number.over(
+            [1e3 * np.mean(np.abs(t[:, 3])) for t in tables],
+            "chips",
+            "ms",
+            "mean distance of the peak from the interval (bins of 20 ms)",
+        ),
         "r2_without_mismatch": Number(fit(control)[1], "1", "R² on a chip without mismatch"),
-        "timing_error_without_mismatch": Number(1e3 * float(np.mean(np.abs(control[:, 3]))), "ms", "timing error on a chip "
-                                                "without mismatch"),
-        "neurons_active": Number.over([np.mean(np.ptp(x[..., :-1], axis=(0, 1)) > 0) for x in r], "chips", "1",
-                                      "share of neurons that fire after a cue"),
-    }  # fmt: skip
+        "timing_error_without_mismatch": Number(
+            1e3 * float(np.mean(np.abs(control[:, 3]))), "ms", "timing error on a chip without mismatch"
+        ),
+        "neurons_active": Number.over(
+            [np.mean(np.ptp(x[..., :-1], axis=(0, 1)) > 0) for x in r],
+            "chips",
+            "1",
+            "share of neurons that fire after a cue",
+        ),
+    }
     pictures = [
-        Picture("The reservoir", _raster_figure(machine.mapping.network, *spikes.of(0)), "Two trials of each cue on the first chip."),
-        Picture("What and when", _expectation_figure(r[0], cues, trials, seed + 100, tables), (
-            "Left: the readout's output after learning, on the first chip, for probabilities of 0.1 to 0.9 of an outcome at "
-            "150 ms (blue) and at 300 ms (orange). Right: height of the peak against probability, all chips."
-        )),
-    ]  # fmt: skip
+        Picture(
+            "The reservoir",
+            _raster_figure(machine.mapping.network, *spikes.of(0)),
+            "Two trials of each cue on the first chip.",
+        ),
+        Picture(
+            "What and when",
+            _expectation_figure(r[0], cues, trials, seed + 100, tables),
+            (
+                "Left: the readout's output after learning, on the first chip, for probabilities of 0.1 to 0.9 "
+                "of an outcome at "
+                "150 ms (blue) and at 300 ms (orange). Right: height of the peak against probability, all chips."
+            ),
+        ),
+    ]
     if changed:
         courses = [_change(x, cues, trials, changed, seed + 200 + k) for k, x in enumerate(r)]
         slow, quick = (np.array([c[k][0] for c in courses]) for k in (1, 0))
         numbers |= {
-            "readapts_delta_rule": Number.over(quick, "chips", "1", "trials of a cue until the mean output of ten is half way, after its "
-                                               "probability changed: delta rule"),
-            "readapts_least_squares": Number.over(slow, "chips", "1", "the same with least squares on all trials (as many as "
-                                                  "were played where it never gets there)"),
-        }  # fmt: skip
-        pictures.append(Picture("After a change", _change_figure(courses), (
-            "Height of the output for a cue whose probability changes from 0.8 to 0.2, means over the chips; running mean of "
-            "ten trials."
-        )))  # fmt: skip
+            "readapts_delta_rule": Number.over(
+                quick,
+                "chips",
+                "1",
+                "trials of a cue until the mean output of ten is half way, after its probability changed: delta rule",
+            ),
+            "readapts_least_squares": Number.over(
+                slow,
+                "chips",
+                "1",
+                "the same with least squares on all trials (as many as were played where it never gets there)",
+            ),
+        }
+        pictures.append(
+            Picture(
+                "After a change",
+                _change_figure(courses),
+                (
+                    "Height of the output for a cue whose probability changes from 0.8 to 0.2, means over the "
+                    "chips; running mean of "
+                    "ten trials."
+                ),
+            )
+        )
     return Result(
         name="reservoir_what_when",
         title="What and when, from a reservoir",
         about=(
-            "Two cues set off a network of adaptive-exponential neurons on one core. After one cue an outcome may follow at "
-            "150 ms, after the other at 300 ms. A linear readout outside the chip learns by the delta rule to predict the "
+            "Two cues set off a network of adaptive-exponential neurons on one core. After one cue an outcome "
+            "may follow at "
+            "150 ms, after the other at 300 ms. A linear readout outside the chip learns by the delta rule to "
+            "predict the "
             "outcome: the height of its output follows the probability, its peak the interval.",
-            "Nothing on the chip is trained or trimmed. The neurons differ by how many channels they hear and by the mismatch "
+            "Nothing on the chip is trained or trimmed. The neurons differ by how many channels they hear and "
+            "by the mismatch "
             "of the chip; slow synapses (150 ms) let each of them stop firing at a time of its own.",
         ),
         limits=(
-            "The mechanism transfers; nothing is replicated. Yamada and Chao (arXiv 2510.14382) have an Izhikevich reservoir, "
-            "an attention-gated rule with three factors, and orthogonal subspaces for what and when; none of that is here.",
-            "The output is too low by the factor given as the slope: single trials differ, and the long interval more so. The two slopes differ, "
+            "The mechanism transfers; nothing is replicated. Yamada and Chao (arXiv 2510.14382) have an "
+            "Izhikevich reservoir, "
+            "an attention-gated rule with three factors, and orthogonal subspaces for what and when; none of "
+            "that is here.",
+            "The output is too low by the factor given as the slope: single trials differ, and the long "
+            "interval more so. The two slopes differ, "
             "which is what lowers the common R².",
-            "Least squares forgets nothing by definition: on all trials it needs about as many new trials as it saw old ones. "
+            "Least squares forgets nothing by definition: on all trials it needs about as many new trials as it "
+            "saw old ones. "
             "With a window or with forgetting it would be as quick as one chooses.",
-            "Learning draws its trials from the recorded ones again and again, and scales every neuron by its mean and spread. "
+            "Learning draws its trials from the recorded ones again and again, and scales every neuron by its "
+            "mean and spread. "
             "Random wiring alone makes the neurons different: without mismatch R² is about the same.",
         ),
         numbers=numbers,
@@ -202,7 +270,7 @@ def run(chips: int = 8, seed: int = 1, *, reduced: bool = False) -> Result:
         network=network,
         mapping=machine.mapping,
         settings={"chips": chips, "seed": seed, "cv": CV, "recorded_trials": recorded, "learning_trials": trials},
-    )  # fmt: skip
+    )
 
 
 def _recorded(network: Network, chips: int, seed: int, cv: float, cues: np.ndarray):
@@ -266,7 +334,9 @@ def _expectation_figure(r: np.ndarray, cues: np.ndarray, trials: int, seed: int,
         every = np.concatenate(tables)
         for cue, colour, name in ((0, BLUE, "150 ms"), (1, ORANGE, "300 ms")):
             mine = every[every[:, 0] == cue]
-            right.plot(mine[:, 1] + 0.01 * (2 * cue - 1), mine[:, 2], color=colour, marker=".", linestyle="none", label=name)
+            right.plot(
+                mine[:, 1] + 0.01 * (2 * cue - 1), mine[:, 2], color=colour, marker=".", linestyle="none", label=name
+            )
         right.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
         right.set(xlabel="probability", ylabel="height of the peak", ylim=(0, 1))
         right.legend()

@@ -160,7 +160,7 @@ def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
             "After Ivanov and Michmizos (NeurIPS 2021), whose integrator sets a rate of plasticity from spikes "
             "in and out. "
             "Here it moves a weight that all synapses share, and no classification of images was tried.",
-            "The branching parameter is that of activity that begins anew, over at most five generations of 4 "
+            "The branching parameter is that of activity that begins in silence, over at most five generations of 4 "
             "ms and until a "
             "quarter of the neurons have fired. It grows steeply with the weight: several times its relative change.",
             "Rank and memory capacity depend on thresholds and windows that we chose; the table says where they "
@@ -188,6 +188,7 @@ def _curves(mappings, lanes, seed: int) -> dict[str, np.ndarray]:
     n, shape = len(lanes), (len(FACTORS), -1)
     started, duration = beginnings(60, seed + 7)
     sigma = branching(ran(mappings, lanes, started, duration, 7), 60, n)
+    sigma = np.where(np.isfinite(sigma), sigma, np.nan)  # never silent
     started, duration = patterned(40, seed + 8)
     quality, general = ranks(ran(mappings, lanes, started, duration, 8), 40, n)
     started, bits = streamed(600, STEP, seed + 9)

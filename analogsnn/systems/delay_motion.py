@@ -32,10 +32,10 @@ _AIM = "aim of this project"
 
 def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
     """Learn on 400 movies, judge on 200 fresh ones, map onto `chips` chips (about 40 s of CPU)."""
-    learned, fresh = (400, 200) if not reduced else (200, 40)
+    learned, fresh = (400, 200) if not reduced else (120, 40)
     generator = np.random.default_rng(seed)
     shown, unseen = movies(learned, generator), movies(fresh, generator)
-    kernels, bias = train(activity(shown), shown.label, iterations=150 if not reduced else 60)
+    kernels, bias = train(activity(shown), shown.label, iterations=150 if not reduced else 50)
     seen = activity(unseen)
 
     def judge(k: np.ndarray) -> float:

@@ -29,9 +29,13 @@ from ._on_chips import CV
 from ._result import Number, Picture, Result
 
 STARTS = (14e-9, 20e-9, 30e-9)  # A: below, near and above
-GAIN, LIMIT = 0.06, 1.0  # of the integrator, and the largest error that it takes at once
+GAIN, LIMIT, LATER = (
+    0.06,
+    1.0,
+    8,
+)  # of the integrator; the largest error that it takes; rounds after which it slows down
 STEP = 10e-3  # s a bit, for the memory capacity
-SETTLED = 10  # last rounds, whose mean weight is kept
+SETTLED = 15  # last rounds, whose mean weight is kept
 FACTORS = (0.75, 0.85, 0.92, 0.97, 1.0, 1.03, 1.08, 1.2, 1.4, 1.8)  # of each chip's critical weight
 _AIM = "aim of this project"
 
@@ -61,7 +65,8 @@ def homeostasis(members, rounds: int, count: int, judged: int, seed: int) -> Hom
         sigma = branching(ran(mappings, lanes, started, duration, k), count, len(lanes))
         weights.append([weight_of(m) for m in mappings])
         sigmas.append(sigma)
-        w = np.maximum(w * np.exp(GAIN * np.clip(1 - sigma, -LIMIT, LIMIT)), 1.02 * BASE)
+        gain = GAIN / max(1.0, k / LATER)
+        w = np.maximum(w * np.exp(gain * np.clip(1 - sigma, -LIMIT, LIMIT)), 1.02 * BASE)
     kept = np.exp(np.mean(np.log(weights[-min(SETTLED, rounds // 2) :]), axis=0))
     mappings = [compiled(x) for x in kept]
     started, duration = beginnings(judged, 1000 * seed + 999)
@@ -76,7 +81,7 @@ def homeostasis(members, rounds: int, count: int, judged: int, seed: int) -> Hom
 
 def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
     """The homeostat on `chips` chips from three starts, then what readouts could tell (a minute of CPU)."""
-    rounds, count, judged = (24, 50, 400) if not reduced else (6, 10, 10)
+    rounds, count, judged = (36, 80, 800) if not reduced else (6, 10, 10)
     members = produce(chips, CV, seed)
     found = homeostasis(members, rounds, count, judged, seed)
     numbers = {

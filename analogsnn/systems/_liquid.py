@@ -97,9 +97,10 @@ def beginnings(count: int, seed: int) -> tuple[Events, float]:
     return played(time, channel.ravel()), APART * count
 
 
-def branching(spikes: Spikes, count: int, lanes: int) -> np.ndarray:
-    """Descendants by ancestors [lane]: spikes of generations 1 to 5 by those of generations 0 to 4, until `ENOUGH`.
+def branching(spikes: Spikes, count: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The branching parameter [lane], and by how many spikes a beginning's descendants fall short of its ancestors.
 
+    Descendants are the spikes of generations 1 to 5, ancestors those of 0 to 4; the parameter is their ratio.
     Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires in the
     same bins when nobody is made to. Only beginnings count before which the network was silent for five bins, and only
     until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any
@@ -112,14 +113,16 @@ def branching(spikes: Spikes, count: int, lanes: int) -> np.ndarray:
     made[..., 0] = TOGETHER
     alone[..., 1] += alone[..., 0]
     alone[..., 0] = 0.0
-    result = np.full(lanes, np.inf)
+    ratio, deficit = np.full(lanes, np.inf), np.full(lanes, -np.inf)
     for lane in range(lanes):
         mine, other = made[lane, quiet[lane]], alone[lane, still[lane]]
         if len(mine) >= 3 and len(other) >= 3:
             young = np.cumsum(mine, axis=-1)[:, :-1] < ENOUGH
             mine = mine - other.mean(axis=0)
-            result[lane] = mine[:, 1:][young].sum() / max(mine[:, :-1][young].sum(), TOGETHER)
-    return result
+            descendants, ancestors = mine[:, 1:][young].sum(), mine[:, :-1][young].sum()
+            ratio[lane] = descendants / max(ancestors, TOGETHER)
+            deficit[lane] = (ancestors - descendants) / len(mine)
+    return ratio, deficit
 
 
 def _generations(spikes: Spikes, start: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:

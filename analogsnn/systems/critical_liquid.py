@@ -170,8 +170,8 @@ def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
             "The branching parameter is that of activity that begins in silence, over at most five generations of 4 "
             "ms and until a "
             "quarter of the neurons have fired. It grows steeply with the weight: several times its relative change.",
-            "The aim of 1.00 ± 0.05 is a matter of a per cent of the weight. A beginning's size varies widely, so that the loop "
-            "and the judge, on other beginnings, differ by more than that.",
+            "The aim of 1.00 ± 0.05 is a matter of a per cent of the weight. A beginning's size varies widely, "
+            "so that the loop and the judge, on other beginnings, differ by more than that.",
             "Rank and memory capacity depend on thresholds and windows that we chose; the table says where they "
             "are largest, "
             "on two chips. The homeostat is not on the chip: DYNAP-SE2 has one, but its equations are not known to us.",
@@ -214,10 +214,10 @@ def _of_curves(curves) -> dict[str, Number]:
     return {
         "separation_at_edge": Number(useful[edge], "1", "rank for 40 inputs less that for 40 copies, at the edge"),
         "separation_best": Number(useful[best], "1", "the largest of that over the weights tried"),
-        "separation_best_at": Number(kept["sigma"][best], "1", "branching parameter where it is largest"),
+        "separation_best_at": Number(kept["sigma"][best], "1", "branching parameter where that difference is largest"),
         "memory_at_edge": Number(kept["memory"][edge], "1", "memory capacity (steps of 10 ms), at the edge"),
         "memory_best": Number(kept["memory"][most], "1", "the largest memory capacity over the weights tried"),
-        "memory_best_at": Number(kept["sigma"][most], "1", "branching parameter where it is largest"),
+        "memory_best_at": Number(kept["sigma"][most], "1", "branching parameter where memory is largest"),
     }
 
 

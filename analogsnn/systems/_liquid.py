@@ -97,26 +97,40 @@ def beginnings(count: int, seed: int) -> tuple[Events, float]:
     return played(time, channel.ravel()), APART * count
 
 
-def branching(spikes: Spikes, count: int, lanes: int) -> np.ndarray:
-    """Descendants by ancestors [lane]: spikes of generations 1 to 5 by those of generations 0 to 4, until `ENOUGH`.
+def branching(spikes: Spikes, count: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The branching parameter [lane], and by how many spikes a beginning's descendants fall short of its ancestors.
 
-    Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires without
-    them. The ratio is below one where activity dies out and above one where it grows. It is taken from beginnings, and
-    only until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any
-    network, and an explosion ends when nobody is left to fire.
+    Descendants are the spikes of generations 1 to 5, ancestors those of 0 to 4; the parameter is their ratio.
+    Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires in the
+    same bins when nobody is made to. Only beginnings count before which the network was silent for five bins, and only
+    until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any
+    network, and an explosion ends when nobody is left to fire. Infinite where the network is never silent.
     """
     start = APART * (np.arange(count) + 0.3)
+    made, quiet = _generations(spikes, start, lanes)
+    alone, still = _generations(spikes, start + 0.5 * APART, lanes)
+    made[..., 1] += made[..., 0] - TOGETHER  # who fires at once although nobody made it
+    made[..., 0] = TOGETHER
+    alone[..., 1] += alone[..., 0]
+    alone[..., 0] = 0.0
+    ratio, deficit = np.full(lanes, np.inf), np.full(lanes, -np.inf)
+    for lane in range(lanes):
+        mine, other = made[lane, quiet[lane]], alone[lane, still[lane]]
+        if len(mine) >= 3 and len(other) >= 3:
+            young = np.cumsum(mine, axis=-1)[:, :-1] < ENOUGH
+            mine = mine - other.mean(axis=0)
+            descendants, ancestors = mine[:, 1:][young].sum(), mine[:, :-1][young].sum()
+            ratio[lane] = descendants / max(ancestors, TOGETHER)
+            deficit[lane] = (ancestors - descendants) / len(mine)
+    return ratio, deficit
+
+
+def _generations(spikes: Spikes, start: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes by generation [lane, beginning, generation] from `start` (s), and whether it was silent before."""
     edges = (start[:, None] + BIN * np.arange(-5, GENERATIONS + 2)).ravel()
     per = counted(spikes, np.append(edges, edges[-1] + 1), lanes, NEURONS).sum(axis=1)
-    per = per.reshape(lanes, count, GENERATIONS + 7)[..., :-1].astype(float)
-    before, per = per[..., :5].mean(axis=(1, 2)), per[..., 5:]
-    per[..., 1] += per[..., 0] - TOGETHER  # who fires at once although nobody made it
-    per[..., 0] = TOGETHER
-    young = np.cumsum(per, axis=-1)[..., :-1] < ENOUGH
-    per[..., 1] -= 2 * before[:, None]
-    per[..., 2:] -= before[:, None, None]
-    ancestors = np.where(young, per[..., :-1], 0).sum(axis=(1, 2))
-    return np.where(young, per[..., 1:], 0).sum(axis=(1, 2)) / ancestors
+    per = per.reshape(lanes, len(start), GENERATIONS + 7)[..., :-1].astype(float)
+    return per[..., 5:], per[..., :5].sum(axis=-1) <= 1
 
 
 def ranks(spikes: Spikes, patterns: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:

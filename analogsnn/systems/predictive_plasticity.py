@@ -28,7 +28,7 @@ _AIM = "aim of this project"
 
 def run(chips: int = 10, seed: int = 1, *, reduced: bool = False) -> Result:
     """The rule in floating point, then with `chips` mismatched chips in the loop (about 40 s of CPU)."""
-    epochs, loops, presentations = (300, 60, 500) if not reduced else (300, 12, 0)
+    epochs, loops, presentations = (300, 60, 500) if not reduced else (300, 40, 0)
     pair = learn(np.full(2, 0.05), traces(PAIR, 0.05), epochs, tau=TAU, threshold=THRESHOLD, rate=5e-4)
     weak = learn(np.full(2, 0.03), traces(PAIR, 0.05), epochs, tau=TAU, threshold=THRESHOLD, rate=5e-4)
     window = np.array([_paired(d) for d in DELAYS])

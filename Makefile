@@ -60,6 +60,12 @@ benchmark-gradient: env system ## derivatives of spike times: errors, costs, doc
 	mkdir -p out
 	$(BIN)/python benchmarks/gradient.py --json out/gradient.json
 
+benchmark-monte-carlo: env system ## mismatched circuits in lanes and in ngspice: a table of README.md, docs/figures/monte_carlo.png
+	$(BIN)/python benchmarks/monte_carlo.py --readme
+
+benchmark-network: env ## networks, cost per neuron and step: a table of README.md
+	$(BIN)/python benchmarks/network.py --readme
+
 library: env system ## the table of the circuit library and its figures, from headers and ngspice runs
 	$(BIN)/python docs/make_library.py
 

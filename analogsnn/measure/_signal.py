@@ -23,10 +23,15 @@ def namespace(array: Any) -> Any:
 
 
 def concrete(value: Any) -> float | None:
-    """The number behind an array of one, or None while JAX traces."""
+    """The number behind an array of one, without the derivatives it may carry; None where JAX compiles or batches."""
     try:
         return float(value)
     except TypeError:  # JAX's ConcretizationTypeError is one
+        import jax
+
+    try:
+        return float(jax.lax.stop_gradient(value))
+    except TypeError:
         return None
 
 

@@ -25,7 +25,7 @@ def _threshold(waves: Waveforms, threshold: float | None) -> float:
 
 def _few(waves: Waveforms, node: str, threshold: float, found: int, wanted: str) -> InputError:
     values = waves.voltage(node)
-    low, high = (format_quantity(float(value), "V") for value in (values.min(), values.max()))
+    low, high = (format_quantity(concrete(value) or 0.0, "V") for value in (values.min(), values.max()))
     many = {0: "no spike", 1: "one spike"}.get(found, f"{found} spikes")
     return InputError(
         f"v({node}) has {many} at the threshold {format_quantity(threshold, 'V')} (it spans {low} to {high}), but "

@@ -119,10 +119,12 @@ def slope_at(circuit: Circuit, threshold: float, k: int = 1, **settings) -> floa
 
 
 def test_a_spike_that_grazes_its_threshold_has_no_derivative(pulse):
-    with pytest.raises(InputError, match=r"v\(b\) grazes the threshold: it goes 500 µV beyond it only"):
+    with pytest.raises(InputError, match=r"v\(b\) grazes the threshold: it goes .* µV beyond it only"):
         slope_at(pulse, PEAK - 5e-4)
-    # t = -R C ln(1 - v), after half the rise time
-    assert slope_at(pulse, 0.5) == pytest.approx(1e-9 * math.log(2), rel=1e-3)
+    # t = -R C ln(1 - v), after half the rise time; between the solver's own points, 17 ns apart here, straight lines
+    # bend the derivative by 0.25 %, on a fine grid it is exact.
+    grid = np.linspace(0.0, 4e-6, 40_001)
+    assert slope_at(pulse, 0.5, save_at=grid) == pytest.approx(1e-9 * math.log(2), rel=1e-5)
 
 
 def test_a_spike_that_does_not_happen_is_an_error_with_derivatives_too(pulse):

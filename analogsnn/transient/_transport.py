@@ -7,9 +7,9 @@ Then, with J = ∂f/∂y,
 
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
-so that η is the tangent of the same step applied to the field f + φ, φ = (J T - T J) f - T ∂f/∂t, whose value is zero
-and whose Jacobian enters the step. This is exact for any T. At every step T is chosen anew (`_phases`) such that η and
-φ stay small. The trajectory itself is untouched.
+so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T dy/dt -
+T d²y/dt² a function of time along the trajectory. At every step T is chosen anew (`_phases`) such that η and φ stay
+small. The trajectory itself is untouched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from ..circuit import Segment, System, Topology, Wiring
 from ._elimination import factor
 from ._field import linearisation, stage_rate
-from ._rosenbrock import Step, rosenbrock_step, weighted
+from ._rosenbrock import Step, interpolated_slope, rosenbrock_step, weighted
 from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
@@ -96,51 +96,51 @@ def transported_step(
         f = inverse @ first[0]
         # A step that begins later begins with what the state was before: nothing else of it moves.
         d_y = d_y - f * d_t
-        # Derivatives at fixed time, and along the trajectory
-        _, moved = jax.jvp(lambda n, s, y: slopes_at(n, s, y, t), (numbers, line, y), (d_numbers, d_line, d_y))
-        _, rates = jax.jvp(lambda y, t: slopes_at(numbers, line, y, t), (y, t), (f, jnp.ones(())))
         states = jnp.stack([*done.stages[1:], done.y1])
         total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(numbers, line, s, t + a))(states, late)
 
-        def at_stages(numbers: System, line: Segment) -> Any:
-            return jax.vmap(lambda a, y: later(numbers, line, a, y))(late, states)
+        def at_line(y: Any, t: Any) -> Any:
+            return jax.jvp(lambda s: slopes_at(numbers, s, y, t)[0], (line,), (d_line,))[1]
 
-        _, by_numbers = jax.jvp(lambda n: at_stages(n, line), (numbers,), (d_numbers,))
-        _, by_line = jax.jvp(lambda s: at_stages(numbers, s), (line,), (d_line,))
-        by_parameter = by_numbers + by_line
+        by_line = jnp.concatenate([at_line(y, t)[None], jax.vmap(lambda s, a: at_line(s, t + a))(states, late)])
+        _, by_numbers = jax.jvp(
+            lambda n: jax.vmap(lambda a, y: later(n, line, a, y))(late, states), (numbers,), (d_numbers,)
+        )
+        slopes = jnp.concatenate([slope[None], slopes])
         velocity = total @ inverse.T
-        acceleration = jnp.einsum("sij,sj->si", slopes, velocity) + by_times
-
-        by_y = inverse @ jnp.concatenate([slope[None], slopes])
-        sources = by_times @ inverse.T, by_line @ inverse.T
-        tau = _phases(jnp.concatenate([f[None], velocity]), by_y, h, d_y, *sources)
+        sources = by_times @ inverse.T, by_line[1:] @ inverse.T
+        tau = _phases(jnp.concatenate([f[None], velocity]), inverse @ slopes, h, d_y, *sources)
         eta = d_y - tau * f
-        # With K = ∂(M f)/∂y and K' its derivative along the trajectory: at fixed time, δK is what δy and δp make of it,
-        # to which the phases add K T M⁻¹K - M T M⁻¹(K' + K M⁻¹K); here times every increment, and for ∂(M f)/∂t.
-        increments = jnp.stack(done.increments, axis=1)
-        pushed = jnp.concatenate([slope @ increments, by_t[:, None]], axis=1)
-        drift = jnp.concatenate([rates[1] @ increments, rates[2][:, None]], axis=1)
-        first_order, second_order = inverse @ pushed, inverse @ (drift + slope @ (inverse @ pushed))
-        bent = slope @ (tau[:, None] * first_order) - mass @ (tau[:, None] * second_order)
+        # M φ in time, `[stage, state]`. dy/dt is that of the interpolant: at a stage, f is off by J times the stage's
+        # own error, which is anything where a node is stiff.
+        theta = jnp.asarray(np.array([0.0, *tableau.alpha[1:], 1.0]))[:, None]
+        along = interpolated_slope(y, done.y1, done.dense, theta) / h
+        push = jnp.einsum("sij,sj->si", slopes, along) + jnp.concatenate([by_t[None], by_times])
+        phi = jnp.einsum("sij,sj->si", slopes, tau * along) - (tau * (push @ inverse.T)) @ mass.T
+        # Its derivative at the start, from those of ∂(M f)/∂y and ∂(M f)/∂t along the trajectory
+        _, (_, d_slope, d_by) = jax.jvp(
+            lambda y, t: slopes_at(numbers, line, y, t), (y, t), (along[0], jnp.ones(()))
+        )  # fmt: skip
+        second = inverse @ push[0]
+        third = inverse @ (d_slope @ along[0] + slope @ second + d_by)
+        phi_by_t = d_slope @ (tau * along[0]) + slope @ (tau * second) - mass @ (tau * third)
+        # What moved edges do is a function of time likewise, so that a phase that is theirs cancels it.
+        _, line_by_t = jax.jvp(at_line, (y, t), (along[0], jnp.ones(())))
+        # The tangent of the step for the field f + φ
+        _, (d_first, d_slope, d_by_t) = jax.jvp(lambda n, y: slopes_at(n, line, y, t), (numbers, y), (d_numbers, eta))
         d_mass = d_numbers.mass
-        d_slopes = (moved[1] - d_mass / (h * tableau.gamma)) @ increments + bent[:, :-1]
-        d_by_t = moved[2] + bent[:, -1]
-        # A stage's rate: J δy + (∂f/∂p) δp at fixed time, less T df/dt.
-        lag = (tau * (jnp.concatenate([rates[0][None], acceleration]) @ inverse.T)) @ mass.T
+        d_matrix = (d_slope - d_mass / (h * tableau.gamma)) @ jnp.stack(done.increments, axis=1)
         d_u: list[Any] = []
         d_stage = eta
         for i in range(tableau.stages):
             d_stage = weighted(eta, tableau.a[i], d_u)
-            if i == 0:
-                d_rate = moved[0] - lag[0]
-            else:
-                d_rate = by_parameter[i - 1] + slopes[i - 1] @ (d_stage + tau * velocity[i - 1]) - lag[i]
+            d_rate = phi[i] + by_line[i] + (d_first if i == 0 else by_numbers[i - 1] + slopes[i] @ d_stage)
             if tableau.gammas[i]:
-                d_rate = d_rate + (h * tableau.gammas[i]) * d_by_t
+                d_rate = d_rate + (h * tableau.gammas[i]) * (d_by_t + phi_by_t + line_by_t)
             if i:
                 d_rate = d_rate + mass @ (weighted(0.0, tableau.c[i], d_u) / h)
                 d_rate = d_rate + d_mass @ (weighted(0.0, tableau.c[i], list(done.increments)) / h)
-            d_u.append(solve(d_rate + d_slopes[:, i]))
+            d_u.append(solve(d_rate + d_matrix[:, i]))
         d_y1 = d_stage + d_u[-1]
         d_dense = tuple(weighted(0.0, row, d_u) for row in tableau.dense)
         value = Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)

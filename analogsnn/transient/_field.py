@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ..circuit import Segment, System, Topology, at_time, linearised_current, total_current
 from ..devices import drain_current
 
@@ -25,6 +28,18 @@ def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: A
     if topology.linear_inputs < len(topology.inputs):
         by_t = by_t + parts.coupling @ d2u
     return total + parts.coupling @ du, by_y, by_t
+
+
+def by_inputs(topology: Topology, parts: System, line: Segment, d_line: Any, t: Any, y: Any) -> Any:
+    """The derivative of M dy/dt along a change of the inputs' segment, `[state]`."""
+    c = parts.currents
+    (u, _, _), (d_u, d_du, _) = jax.jvp(
+        lambda s: at_time(topology, s, t, c.formula, c.celsius), (line,), (d_line,)
+    )  # fmt: skip
+    moved = linearised_current(topology, c, y, u, d_u, t)[2]
+    if topology.behavioural:  # formulas move in time by themselves
+        moved = moved - linearised_current(topology, c, y, u, jnp.zeros_like(d_u), t)[2]
+    return moved + parts.coupling @ d_du
 
 
 def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Callable[[Any, Any], Any]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..circuit import Segment, System, Topology, Wiring
 from ._elimination import factor
-from ._field import linearisation, stage_rate
+from ._field import by_inputs, linearisation, stage_rate
 from ._rosenbrock import Step, interpolated_slope, rosenbrock_step, weighted
 from ._tableaus import Tableau
 
@@ -100,7 +100,7 @@ def transported_step(
         total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(numbers, line, s, t + a))(states, late)
 
         def at_line(y: Any, t: Any) -> Any:
-            return jax.jvp(lambda s: slopes_at(numbers, s, y, t)[0], (line,), (d_line,))[1]
+            return by_inputs(topology, parts, line, d_line, t, y)
 
         by_line = jnp.concatenate([at_line(y, t)[None], jax.vmap(lambda s, a: at_line(s, t + a))(states, late)])
         _, by_numbers = jax.jvp(

@@ -26,6 +26,7 @@ STEPS = {"cm": 1e-3, "xl3.dvt": 2e-4, "xtau.w": 1e-2, "td": 2e-3, "v2": 1e-2, "d
 CASES = {
     "pair": (lambda: ring(2, "9m"), 9e-3, ("spk1", "spk2"), ("xs1.xtau.w", "xn1.cm", "xn2.xl3.dvt")),
     "three": (lambda: ring(3, "7m"), 7e-3, ("spk1", "spk2", "spk3"), ("xs1.xtau.w", "xn1.cm")),
+    "five": (lambda: ring(5, "7m"), 7e-3, ("spk1", "spk3"), ("xn1.cm",)),
     "driven": (lambda: driven("4.3m"), 4.3e-3, ("spk1",), ("xn1.cm", "xn1.xl3.dvt", "xs1.xtau.w", "vp.td")),
 }
 

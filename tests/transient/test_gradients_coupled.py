@@ -61,6 +61,11 @@ def test_coupled_pair():
     assert worst("pair", (10, 14)) < PAIR
 
 
+@pytest.mark.validate_long
+def test_ring_of_three():
+    assert worst("three", (10, 12)) < PAIR  # 4e-4 was measured
+
+
 @pytest.mark.long
 def test_pulses_with_ramps_into_a_synapse():
     assert worst("driven", (10, 15)) < DRIVEN

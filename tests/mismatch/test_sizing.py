@@ -83,7 +83,7 @@ def samples(folder: Path) -> Campaign:
     return monte_carlo(netlist, samples=60, key=5, law=law)
 
 
-@pytest.mark.long
+@pytest.mark.validate_long
 def test_contributions_are_those_of_the_closed_form(samples: Campaign):
     parts = samples.contributions("i_out")
     kappa, ut = 1 / 1.30, 0.025865

@@ -64,6 +64,8 @@ PIECES = [
 ]  # fmt: skip
 
 
+# s of CPU time: a reader that does not end. A collection of garbage in a large test process takes seconds.
+ENDLESS = 30.0
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
@@ -95,7 +97,7 @@ def test_mutated_decks_are_read_or_refused(text: str):
         netlist = read_netlist_text(text)
     except AnalogSNNError as error:
         message = str(error)
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < ENDLESS
     assert netlist is not None or "<text>:" in message
     if netlist is not None:
         written = write_netlist(netlist)

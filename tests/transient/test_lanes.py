@@ -222,6 +222,7 @@ def test_sparse_products():
     assert np.asarray(product) == pytest.approx(np.einsum("ijl,jl->il", lanes, np.asarray(x)), abs=SOLVED)
 
 
+@pytest.mark.validate_long
 def test_derivatives_by_what_lanes_share(neuron):
     # The second spike by the input current, with other thresholds in each lane. "fast" at 1e-5; its derivatives were
     # measured within some per mille of central differences of much more exact runs.

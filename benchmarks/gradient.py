@@ -42,7 +42,7 @@ from analogsnn.measure import spike_time, spike_times
 from analogsnn.netlist import read_netlist_text
 from analogsnn.report import BLUE, GREY, ORANGE, drawing, new_figure
 from analogsnn.sensitivity import parameter_paths
-from analogsnn.transient import transient
+from analogsnn.transient import _transport, transient
 
 BENCH = "adexp_neuron"
 FOLDER = Path(__file__).resolve().parents[1]
@@ -98,33 +98,28 @@ def slopes(circuit: Circuit, path: str, stop: float, node: str, **settings: Any)
     return np.asarray(jax.jvp(times, (float(circuit[path]),), (1.0,))[1])
 
 
+def no_phases(f: Any, by_y: Any, h: Any, d_y: Any, *sources: Any) -> Any:
+    """Plain differentiation of the steps."""
+    return jnp.zeros_like(d_y)
+
+
+def one_phase(f: Any, by_y: Any, h: Any, d_y: Any, *sources: Any) -> Any:
+    """One phase for all states, by least squares."""
+    return jnp.full_like(d_y, jnp.sum(f[0] * d_y) / (jnp.sum(f[0] ** 2) + _transport.STILL**2))
+
+
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
-    """Within it, steps are differentiated as they are."""
-    from analogsnn.transient import _replay
-    from analogsnn.transient._elimination import factor
-    from analogsnn.transient._field import linearisation, stage_rate
-    from analogsnn.transient._rosenbrock import rosenbrock_step
-    from analogsnn.transient._transport import Transported, whole
-
-    def plain_step(topology: Any, tableau: Any, blocks: Any) -> Callable[..., Any]:
-        def step(wiring: Any, numbers: Any, line: Any, y: Any, t: Any, h: Any) -> Any:
-            parts = whole(numbers, wiring)
-            first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
-            done = rosenbrock_step(
-                tableau, y, h, parts.mass, first, rate, lambda matrix: factor(topology.levels, matrix)
-            )
-            return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
-
-        return step
-
-    kept = _replay.transported_step
-    _replay.transported_step = plain_step  # type: ignore[assignment]
+def phases_by(rule: Callable[..., Any]) -> Iterator[None]:
+    """Let another rule choose the phases of the states."""
+    kept = _transport._phases
+    _transport._phases = rule  # type: ignore[assignment]
+    _transport.transported_step.cache_clear()
     jax.clear_caches()
     try:
         yield
     finally:
-        _replay.transported_step = kept
+        _transport._phases = kept
+        _transport.transported_step.cache_clear()
         jax.clear_caches()
 
 
@@ -134,14 +129,14 @@ def by_diffrax(circuit: Circuit, path: str, stop: float, node: str) -> np.ndarra
     import optimistix
 
     from analogsnn.circuit import build_inputs, extended, segment
-    from analogsnn.netlist import Tran
+    from analogsnn.netlist import transient_analysis
     from analogsnn.transient._field import stage_rate
     from analogsnn.transient._loop import equation
-    from analogsnn.transient._transient import initial_state
+    from analogsnn.transient._start import start_state
 
-    tran = next(a for a in circuit.netlist.analyses if isinstance(a, Tran))
+    tran = transient_analysis(circuit.netlist, stop)[0]
     place = circuit.topology.state_names.index(node)
-    start = jnp.asarray(initial_state(circuit, tran, stop))
+    start = jnp.asarray(start_state(circuit, tran, stop))
     level = 0.5 * float(circuit.netlist.supply or 0.0)
     edges = np.asarray(build_inputs(circuit.topology, circuit.numbers(), tran.step, stop).edges)
 
@@ -217,11 +212,9 @@ def by_spike(stop: float, with_diffrax: bool, bar: Any) -> dict[str, Any]:
     for name, circuit, node in (("one neuron", neuron(), "spk"), ("two neurons", pair(), "spk1")):
         wanted = differences(circuit, path, step, absolute, stop, node)
         bar.update()
-        one = dict.fromkeys(circuit.topology.state_names, "all")
         methods: dict[str, Callable[[], np.ndarray | None]] = {
             "ours": lambda c=circuit, n=node: slopes(c, path, stop, n),
             "ours, fast": lambda c=circuit, n=node: slopes(c, path, stop, n, accuracy="fast"),
-            "one phase": lambda c=circuit, n=node, b=one: slopes(c, path, stop, n, blocks=b),
         }
         if name == "one neuron" and with_diffrax:
             methods["diffrax, Kvaerno5"] = lambda c=circuit, n=node: by_diffrax(c, path, stop, n)
@@ -229,7 +222,9 @@ def by_spike(stop: float, with_diffrax: bool, bar: Any) -> dict[str, Any]:
         for method, compute in methods.items():
             found[method] = compute()
             bar.update()
-        with plainly():
+        with phases_by(one_phase):
+            found["one phase"] = slopes(circuit, path, stop, node)
+        with phases_by(no_phases):
             found["plain"] = slopes(circuit, path, stop, node)
             found["plain, fast"] = slopes(circuit, path, stop, node, accuracy="fast")
         bar.update()
@@ -296,7 +291,7 @@ from analogsnn import library
 from analogsnn.circuit import Circuit
 from analogsnn.compilation_cache import use_compilation_cache
 from analogsnn.measure import spike_time
-from analogsnn.transient import transient
+from analogsnn.transient import _transport, transient
 use_compilation_cache()
 circuit = Circuit.from_netlist(library.read_bench("adexp_neuron"))
 point = {path: float(circuit[path]) for path in circuit.parameters if not path.startswith("param.ekv")}

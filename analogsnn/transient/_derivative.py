@@ -37,7 +37,7 @@ def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
 
 def _finish(circuit: Circuit, plan: Plan, run: Run, inputs: Any, x: Any) -> Waveforms:
     numbers = {"steps": len(run.rows) if run.count is None else run.count, "rejected": run.rejected}
-    if run.count is not None:
+    if run.count is not None and plan.grid is None:
         numbers["n_valid"] = run.count * TRACED_POINTS + 1
     if plan.keep.nodes is None:
         return waveforms(circuit, run.points.t, x, segment=run.points.segment, inputs=inputs, **numbers)

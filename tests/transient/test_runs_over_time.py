@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import jax
 import numpy as np
 import pytest
 
@@ -69,6 +70,17 @@ def test_tolerance(rc):
         waves = transient(rc, rtol=rtol, save_at=np.linspace(0, 5e-6, 101))
         errors.append(float(np.abs(waves.voltage("b") - ramp(waves.time, 2e-6)).max()))
     assert errors[0] > 10 * errors[1] > 100 * errors[2]
+
+
+def test_times_asked_for_inside_a_compiled_program(rc):
+    times = np.linspace(0.0, 5e-6, 11)
+
+    def run(r: Any) -> Any:
+        return transient(rc.replace({"r1.r": r}), 5e-6, save=["b"], save_at=times, max_steps=64)
+
+    waves = jax.eval_shape(run, 1e3)
+    assert waves.n_valid is None  # all points are valid: none is padding
+    assert waves.time.shape == times.shape
 
 
 def test_save_at(rc):

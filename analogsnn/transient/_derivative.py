@@ -53,18 +53,21 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     refuse_traced_gains(values)
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
-    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run))
+    points, (begin, end, dense) = run.points, states_of(plan, run)
+    library = jnp if is_traced(run.ends) else np
+    starts = library.concatenate([run.x0[None], run.ends[:-1]])
+    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run), starts)
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
-        start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps, run.count,
+        start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps,
+        library.stack([begin, end, *dense, 0.0 * begin], axis=1), run.count,
     )  # fmt: skip
-    points, (begin, end, dense) = run.points, states_of(plan, run)
     k, theta = points.step, points.theta[:, None]
-    moving = interpolate(taken.start[k], taken.end[k], tuple(vector[k] for vector in taken.dense), theta)
+    own, shift = taken[k, :-1], taken[k, -1]
+    moving = interpolate(own[:, 0], own[:, 1], tuple(own[:, i] for i in range(2, own.shape[1])), theta)
     slope = interpolated_slope(begin[k], end[k], tuple(v[k] for v in dense), theta) / run.rows[k, 1][:, None]
     slope = jax.lax.stop_gradient(slope)
-    shift = taken.shift[k]
     waves = _finish(circuit, plan, run, inputs, moving + shift * slope)
     return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(moving), shift, slope)
 
@@ -133,7 +136,10 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan) -> Waveforms:
     n, last = len(topology.states), state.count - 1
     rows = rows[jnp.minimum(jnp.arange(capacity), last)]
     columns = [0, 1, *(2 + n * k + i for k in range(1 + len(plan.tableau.dense)) for i in plan.kept)]
-    run = Run(inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count)
+    run = Run(
+        inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count,
+        rows[:, 2 : 2 + n],
+    )  # fmt: skip
     return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)))
 
 

@@ -54,7 +54,10 @@ class Points(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors."""
+    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors.
+
+    `ends [step, state]`: all states at the ends of the steps, where derivatives are wanted.
+    """
 
     inputs: Inputs
     x0: Any
@@ -62,6 +65,7 @@ class Run(NamedTuple):
     rejected: Any
     points: Points
     count: Any = None  # of valid rows, where they are padded
+    ends: Any = None
 
 
 def kept_states(topology: Topology, save: Sequence[str] | None) -> Kept:

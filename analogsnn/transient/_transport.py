@@ -25,7 +25,7 @@ import numpy as np
 from ..circuit import Segment, System, Topology, Wiring
 from ._elimination import factor, inverted
 from ._field import by_inputs, linearisation, stage_rate
-from ._rosenbrock import Step, interpolated_slope, rosenbrock_step, weighted
+from ._rosenbrock import Step, interpolated_slope, looped_step, rosenbrock_step
 from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
@@ -36,6 +36,8 @@ STILL = 1e-2
 TIE = 1e4
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
+import os
+UNROLL = int(os.environ.get('UNROLL','1'))
 
 
 class Transported(NamedTuple):
@@ -114,9 +116,9 @@ def frame_of(
     _, slope, by_t = first
     matrix = inverted(topology.levels, mass / (h * tableau.gamma) - slope)
     rate = stage_rate(topology, parts, line, t)
-    done = rosenbrock_step(tableau, y, h, mass, first, rate, lambda _: lambda b: matrix @ b)
+    done = looped_step(tableau, y, h, mass, by_t, rate, matrix)
     f = inverse @ first[0]
-    states = jnp.stack([*done.stages[1:], done.y1])
+    states = jnp.concatenate([done.stages[1:], done.y1[None]])
     total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(s, t + a))(states, late)
     slopes = jnp.concatenate([slope[None], slopes])
     velocity = total @ inverse.T
@@ -140,7 +142,7 @@ def frame_of(
     phi_by_t = in_all * along[0] + slope * second - mass * third
     lag = (h * tableau.gammas)[:, None, None]
     frame = Frame(f, phases, by_increments + lag * in_time, phi + lag * phi_by_t, slopes[:-1], matrix, h, velocity[-1])
-    return frame, Taken(late, states, jnp.stack(done.increments), along[0], sources), done
+    return frame, Taken(late, states, done.increments, along[0], sources), done
 
 
 def forced(
@@ -176,16 +178,16 @@ def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) ->
     tau = frame.phases @ d_y + given.tau
     eta = d_y - tau * frame.f
     push = frame.by_eta @ eta + frame.by_tau @ tau + given.rates
-    d_u: list[Any] = []
-    d_stage = eta
-    for i in range(tableau.stages):
-        d_stage = weighted(eta, tableau.a[i], d_u)
-        d_rate = push[i] + frame.slopes[i] @ d_stage
-        if i:
-            d_rate = d_rate + mass @ (weighted(0.0, tableau.c[i], d_u) / frame.h)
-        d_u.append(frame.inverse @ d_rate)
-    end = d_stage + d_u[-1]
-    return Moved(eta, end, jnp.stack(d_u), tau, end + tau * frame.end)
+
+    def take(d_u: Any, row: Any) -> tuple[Any, Any]:
+        i, a, c, push, slope = row
+        d_stage = eta + a @ d_u
+        return d_u.at[i].set(frame.inverse @ (push + slope @ d_stage + mass @ (c @ d_u / frame.h))), d_stage
+
+    rows = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows, unroll=UNROLL)
+    end = d_stages[-1] + d_u[-1]
+    return Moved(eta, end, d_u, tau, end + tau * frame.end)
 
 
 @lru_cache(maxsize=64)

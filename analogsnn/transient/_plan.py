@@ -97,6 +97,14 @@ def states_of(plan: Plan, run: Run) -> tuple[Any, Any, tuple[Any, ...]]:
     return start, end, tuple(run.rows[:, 2 + m * (k + 1) : 2 + m * (k + 2)] for k in range(len(plan.tableau.dense)))
 
 
+def narrowed(plan: Plan, run: Run) -> Run:
+    """What a plan keeps of a run of all states, which are its ends."""
+    n, vectors = len(run.x0), 1 + len(plan.tableau.dense)
+    ends = run.rows[:, 2 : 2 + n]
+    rows = run.rows[:, [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]]
+    return run._replace(rows=rows, points=choose_points(plan, run.inputs, run.x0, rows), ends=ends)
+
+
 def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) -> Points:
     """The plan's own times, or every step's end and as many points within it as straight lines need."""
     t0, h = rows[:, 0], rows[:, 1]

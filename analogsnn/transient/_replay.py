@@ -42,7 +42,8 @@ def replay(
     """`values`, the kept states' interpolants and phases, `[step, vector, kept state]`, with their derivatives.
 
     The vectors are the start, the end and the interpolant's, whose derivatives are η, those at a time that moves along
-    with the phase; and the phase itself, zero in value, whose derivative is in s.
+    with the phase; and the phase itself, zero in value, whose derivative is in s. There may be more of them than
+    steps: those after the last mean nothing.
 
     **Arguments**: `y [state]`: the start, with its derivatives. `count`: how many steps are valid where that is not
     known before (under jit); the rest do nothing.
@@ -53,19 +54,19 @@ def replay(
     previous = steps.segment[np.maximum(np.arange(total) - 1, 0)]
     known = steps, previous, values
     if count is not None:
-        return one(y, _lengthened(known, _rounded(total, _piece_length(topology, tableau))), count)[1][:total]
+        return one(y, _lengthened(known, _rounded(total, _piece_length(topology, tableau))), count)[1]
     found = []
     for begin in range(0, total, CHUNK):
         part = jax.tree.map(lambda a, k=begin: np.asarray(a[k : k + CHUNK]), known)
         y, taken = one(y, _lengthened(part, CHUNK), min(total - begin, CHUNK))
         found.append(taken)
-    return _joined(found, y, total)
+    return _joined(found, y)
 
 
-@partial(jax.jit, static_argnames="total")
-def _joined(found: list[Any], y: Any, total: int) -> Any:
+@jax.jit
+def _joined(found: list[Any], y: Any) -> Any:
     # The last state takes part so that every chunk's end does: one program for all of them.
-    return jnp.concatenate(found)[:total] + 0.0 * jnp.sum(y)
+    return jnp.concatenate(found) + 0.0 * jnp.sum(y)
 
 
 def _rounded(total: int, length: int) -> int:
@@ -125,7 +126,7 @@ def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
         parts = whole(numbers, wiring)
 
         def prepared(s: Steps, last: Any) -> Any:
-            (line, edge), (d_line, d_edge) = jax.jvp(
+            (line, _), (d_line, d_edge) = jax.jvp(
                 lambda i: (segment(i, s.segment), moved_edge(parts, i, segment(i, s.segment), last, s.t)),
                 (inputs,), (d_inputs,),
             )  # fmt: skip

@@ -37,7 +37,8 @@ TIE = 1e4
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
 import os
-UNROLL = int(os.environ.get('UNROLL','1'))
+
+UNROLL = int(os.environ.get("UNROLL", "1"))
 
 
 class Transported(NamedTuple):
@@ -203,9 +204,7 @@ def transported_step(
     def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
         parts = whole(numbers, wiring)
         first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
-        return undisturbed(
-            rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels)), y
-        )
+        return undisturbed(rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels)), y)
 
     @step.defjvp
     def step_jvp(primals: Any, tangents: Any) -> Any:

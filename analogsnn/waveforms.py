@@ -73,13 +73,11 @@ class Waveforms:
             return 0.0 * self.time
         return self.voltages[..., _row(self.nodes, node, "node"), :]
 
-    def along(self, node: str, *, crossing: bool = False) -> tuple[Any, Any]:
+    def along(self, node: str) -> tuple[Any, Any]:
         """Times and voltages of `node`, each `[n]`, as points that move with its phase; in value the usual ones.
 
         Their derivatives describe the same waveform by points that stay small where it is steep, so that what is
         computed from both by straight lines (a crossing, a peak) has an exact derivative.
-
-        - `crossing`: the points move with all that the node does, which suits crossings alone.
 
         **Raises** `InputError` for a node that was not kept.
         """
@@ -87,8 +85,6 @@ class Waveforms:
         if self.shift is None:
             return self.time, values
         shift, rate = (array[..., _row(self.nodes, node, "node"), :] for array in (self.shift, self.rates))
-        if crossing:
-            shift = _all_that_moves(shift, values, rate)
         return self.time - shift, values - shift * rate
 
     def moving(self, *nodes: str) -> Waveforms:
@@ -176,21 +172,3 @@ def _row(names: tuple[str, ...], name: str, what: str) -> int:
         close = difflib.get_close_matches(name.lower(), names, 3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names[:8]) or 'none'}."
         raise InputError(f"the waveforms have no {what} '{name}'; {hint}") from None
-
-
-def _all_that_moves(shift: Any, values: Any, rate: Any) -> Any:
-    """A phase `[n]` that holds the rest of a signal's derivative too, as a shift in time of each point.
-
-    Where straight lines between points cross a threshold, what is left of a voltage's derivative would be divided by
-    the slope of the line, which is off by as much as the slope changes from point to point. Here it is divided by the
-    slope at each point, except where the signal turns around: there its slope changes by more than it is.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    change = jnp.abs(rate[..., 1:] - rate[..., :-1])
-    none = jnp.zeros_like(rate[..., :1])
-    change = jnp.maximum(jnp.concatenate([change, none], axis=-1), jnp.concatenate([none, change], axis=-1))
-    rest = values - jax.lax.stop_gradient(values) - shift * rate
-    size = rate**2 + change**2
-    return shift + rest * rate / jnp.where(size == 0, 1.0, size)

@@ -41,7 +41,7 @@ def spike_times(waves: Waveforms, node: str, threshold: float | None = None) -> 
     **Raises** `InputError` for an unknown node, where there is no supply to take half of, and under `jit` and `vmap`,
     where the number of spikes is unknown.
     """
-    return crossings(*waves.along(node, crossing=True), _threshold(waves, threshold), "rise")
+    return crossings(*waves.along(node), _threshold(waves, threshold), "rise")
 
 
 def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = None) -> Any:
@@ -57,7 +57,7 @@ def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = No
     if found is not None and found < max(k, 1):
         raise _few(waves, node, level, int(found), f"spike {max(k, 1)} is asked for")
     grazing = None if waves.shift is None else GRAZE
-    return crossing(*waves.along(node, crossing=True), level, k, what=f"v({node})", grazing=grazing)
+    return crossing(*waves.along(node), level, k, what=f"v({node})", grazing=grazing)
 
 
 def spike_count(waves: Waveforms, node: str, threshold: float | None = None) -> Any:

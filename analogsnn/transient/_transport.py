@@ -33,7 +33,7 @@ STILL = 1e-2
 # How much more what φ adds to η counts than η itself. Measured at a coupled pair: with 1, phases follow what is no
 # shift in time at all and errors are ten times as large; with 100, twice as large; beyond 1e4 nothing changes but for
 # neurons that spike at once, which then share a phase.
-TIE = 1e3
+TIE = 1e4
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
 

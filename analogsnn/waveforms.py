@@ -38,6 +38,8 @@ class Waveforms:
       the derivative of a voltage at a fixed time is huge; `shift [node, n]` is zero in value and its derivative is by
       how much the node's phase moves (s); `pace [n]` is that of the fastest node of each point; `rates [node, n]` is
       dv/dt (V/s) and `current_rates [branch, n]` di/dt (A/s). `time`, `voltages` and `currents` are right as they are.
+      The rates' own derivatives are those at points that move, of nodes that follow one state; of others there are
+      none.
     - `steps`, `rejected`: accepted and rejected steps of the solver, or None where it does not say.
 
     After `vmap` every array has a leading axis of lanes; the measures take one lane, `to_xarray` takes both.
@@ -84,8 +86,18 @@ class Waveforms:
         values = self.voltage(node)
         if self.shift is None:
             return self.time, values
-        shift, rate = (array[..., _row(self.nodes, node, "node"), :] for array in (self.shift, self.rates))
-        return self.time - shift, values - shift * rate
+        return _moved()(self.time, values, *self._of(node))
+
+    def rate(self, node: str) -> Any:
+        """dv/dt of `node` (V/s) in a run with derivatives, `[n]`, at the points of `along`; else None.
+
+        **Raises** `InputError` for a node that was not kept.
+        """
+        return None if self.shift is None else self._of(node)[1]
+
+    def _of(self, node: str) -> tuple[Any, Any]:
+        row = _row(self.nodes, node, "node")
+        return self.shift[..., row, :], self.rates[..., row, :]
 
     def moving(self, *nodes: str) -> Waveforms:
         """The same waveforms by points that move with the phase of what is fastest at each; in value they are equal.
@@ -153,6 +165,14 @@ class Waveforms:
             {**names, **coordinates},
             attributes,
         )
+
+
+@functools.cache
+def _moved() -> Any:
+    """Times and values along a phase, as one program."""
+    import jax
+
+    return jax.jit(lambda time, values, shift, rate: (time - shift, values - shift * rate))
 
 
 @functools.cache

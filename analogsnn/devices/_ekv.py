@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from .._apart import apart
@@ -126,6 +127,7 @@ def _softplus_and_tail(x: Any) -> tuple[Any, Any]:
     return apart(_logarithm_and_tail)(x) if jnp.ndim(x) > 1 else _logarithm_and_tail(x)
 
 
+@jax.custom_jvp
 def _logarithm_and_tail(x: Any) -> tuple[Any, Any]:
     positive = x >= 0
     tail = jnp.exp(-jnp.where(positive, x, -x))
@@ -135,6 +137,14 @@ def _logarithm_and_tail(x: Any) -> tuple[Any, Any]:
     for coefficient in _ATANH[1:]:
         series = series * w + coefficient
     return jnp.where(positive, x, 0.0) + 2 * z * series, tail
+
+
+@_logarithm_and_tail.defjvp
+def _logarithm_and_tail_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    # By hand, so that nobody differentiates the polynomial: it would be most of a compiled program.
+    (x,), (d_x,) = primals, tangents
+    log, tail = _logarithm_and_tail(x)
+    return (log, tail), (_sigmoid(x, tail) * d_x, jnp.where(x >= 0, -tail, tail) * d_x)
 
 
 def _sigmoid(x: Any, tail: Any) -> Any:

@@ -6,22 +6,42 @@ ones. `charge` and `energy_per_spike` do so themselves.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from ..errors import InputError
 from ..waveforms import Waveforms
-from ._signal import concrete, crossing, integral, namespace, value_at, window
+from ._signal import concrete, crossing, integral, namespace, numbers, points, value_at, window
 from ._spikes import spike_count, spike_time
 
 
-def peak(values: Any) -> Any:
-    """The largest value."""
-    return namespace(values).max(values)
+def peak(values: Any, time: Any = None, rate: Any = None) -> Any:
+    """The largest value.
+
+    **Arguments**: `time` and `rate`, of a run with derivatives (`Waveforms.along`, `Waveforms.rate`): the derivative
+    is then that of the cubic through the points around it, and not that of the highest point.
+    """
+    return _extreme(values, time, rate, "max")
 
 
-def trough(values: Any) -> Any:
-    """The smallest value."""
-    return namespace(values).min(values)
+def trough(values: Any, time: Any = None, rate: Any = None) -> Any:
+    """The smallest value; arguments as of `peak`."""
+    return _extreme(values, time, rate, "min")
+
+
+def _extreme(values: Any, time: Any, rate: Any, which: Literal["max", "min"]) -> Any:
+    xp = namespace(values)
+    value = getattr(xp, which)(values)
+    if rate is None or values.shape[0] < 3:
+        return value
+    from ._cubic import extreme_with_slopes
+
+    known = numbers(values)
+    top = getattr(xp if known is None else np, f"arg{which}")(values if known is None else known)
+    inside = (top > 0) & (top < values.shape[0] - 1)
+    three = xp.clip(top, 1, values.shape[0] - 2) + np.arange(-1, 2)
+    return xp.where(inside, extreme_with_slopes(value, *points(three, time, values, rate)), value)
 
 
 def mean(time: Any, values: Any, start: float | None = None, stop: float | None = None) -> Any:

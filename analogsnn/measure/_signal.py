@@ -1,11 +1,13 @@
 """One signal over one axis: crossings, values between points, integrals. Everything is linear between points.
 
 The functions use the array API of what they are given, so that NumPy and JAX arrays go through the same lines; which
-points bracket a crossing is decided by comparison, and everything after that is differentiable.
+points bracket a crossing is decided by comparison, on plain numbers wherever they are known, and everything after that
+is differentiable. Derivatives may be those of a cubic between points (`_cubic`).
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +37,32 @@ def concrete(value: Any) -> float | None:
         return None
 
 
+def numbers(array: Any) -> np.ndarray | None:
+    """The numbers of an array, without the derivatives it may carry; None where JAX compiles or batches."""
+    if isinstance(array, (np.ndarray, float, int)):
+        return np.asarray(array)
+    import jax
+
+    try:
+        return np.asarray(jax.lax.stop_gradient(array))
+    except TypeError:
+        return None
+
+
+@functools.cache
+def _gather() -> Any:
+    import jax
+
+    return jax.jit(lambda arrays, i: tuple(array[i] for array in arrays))
+
+
+def points(index: Any, *arrays: Any) -> tuple[Any, ...]:
+    """Arrays `[n]` at an index or several, in one program where they are JAX's."""
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return tuple(array[index] for array in arrays)
+    return _gather()(arrays, index)
+
+
 def _brackets(values: Any, level: Any, direction: Direction) -> tuple[Any, Any]:
     """Distance from the level `[n]`, and whether each interval `[n-1]` holds a crossing."""
     xp = namespace(values)
@@ -45,31 +73,39 @@ def _brackets(values: Any, level: Any, direction: Direction) -> tuple[Any, Any]:
     return distance, hit
 
 
-def crossings(time: Any, values: Any, level: Any = 0.0, direction: Direction = "rise") -> Any:
+def crossings(
+    time: Any, values: Any, level: Any = 0.0, direction: Direction = "rise", *, rate: Any = None
+) -> Any:  # fmt: skip
     """All places where `values` passes `level`, by linear interpolation; differentiable.
 
     **Arguments**
 
     - `time`: `[n]`, ascending or descending. `values`: `[n]`. `level`: a number or `[n]`.
     - `direction`: `"rise"`, `"fall"` or `"cross"`.
+    - `rate`: `[n]`, of a run with derivatives (`Waveforms.rate`), at the points of `Waveforms.along`: the places then
+      have the derivatives of the cubic's.
 
     **Returns** `[k]`, an array of the same library.
 
     **Raises** `InputError` under `jit` and `vmap`, where their number is unknown.
     """
-    distance, hit = _brackets(values, level, direction)
-    xp = namespace(values)
-    found = concrete(xp.sum(xp.astype(hit, xp.int32)))
-    if found is None:
+    known, height = numbers(values), numbers(level)
+    if known is None or height is None:
         raise InputError("the number of crossings is not known under jit or vmap; ask for one by its number.")
-    return _place(time, distance, hit, xp.arange(1, int(found) + 1))
+    i = np.flatnonzero(_brackets(known, height, direction)[1])
+    return _place_of(time, values, level, rate, np.stack([i, i + 1]))
 
 
-def _place(time: Any, distance: Any, hit: Any, k: Any) -> Any:
-    """Where the `k`-th of the intervals in `hit` crosses; `k` counts from 1, and too large a one is nonsense."""
-    i = _interval(distance, hit, k)
-    rise = distance[i + 1] - distance[i]
-    return time[i] - distance[i] * (time[i + 1] - time[i]) / namespace(distance).where(rise == 0, 1.0, rise)
+def _places(time: Any, distance: Any, rate: Any) -> Any:
+    """Where straight lines between two points, `[2]` or `[2, k]`, pass zero."""
+    xp = namespace(distance)
+    rise = distance[1] - distance[0]
+    line = time[0] - distance[0] * (time[1] - time[0]) / xp.where(rise == 0, 1.0, rise)
+    if rate is None:
+        return line
+    from ._cubic import place_with_slopes, places_with_slopes
+
+    return (place_with_slopes if line.ndim == 0 else places_with_slopes)(line, time, distance, rate)
 
 
 def _interval(distance: Any, hit: Any, k: Any) -> Any:
@@ -78,15 +114,15 @@ def _interval(distance: Any, hit: Any, k: Any) -> Any:
     return xp.minimum(xp.searchsorted(count, xp.asarray(k, dtype=count.dtype)), hit.shape[0] - 1)
 
 
-def _refuse_grazing(distance: Any, i: Any, grazing: float, what: str) -> None:
+def _refuse_grazing(distance: np.ndarray, i: int, grazing: float, what: str) -> None:
     """Refuse the crossing in interval `i` where the signal goes less than `grazing` beyond it before it turns back."""
-    xp = namespace(distance)
     above = distance >= 0
-    turns = xp.cumulative_sum(xp.astype(xp.not_equal(above[:-1], above[1:]), xp.int32))
-    turns = xp.concat([xp.zeros(1, dtype=turns.dtype), turns])
+    turns = np.flatnonzero(above[:-1] != above[1:]) + 1
+    bounds = np.concatenate([[0], turns, [len(distance)]])
     for end, how in ((i + 1, "goes {} beyond it only"), (i, "comes from {} before it only")):
-        far = concrete(xp.max(xp.where(turns == turns[end], xp.abs(distance), 0.0)))
-        if far is not None and far < grazing:
+        k = np.searchsorted(bounds, end, side="right")
+        far = float(np.max(np.abs(distance[bounds[k - 1] : bounds[k]])))
+        if far < grazing:
             raise InputError(
                 f"{what} grazes the threshold: it {how.format(format_quantity(far, 'V'))}, so that the derivative of "
                 "its time is infinite or nearly so; give another threshold."
@@ -104,12 +140,13 @@ def crossing(
     before: Any = None,
     what: str = "the signal",
     grazing: float | None = None,
+    rate: Any = None,
 ) -> Any:
     """The `k`-th place where `values` passes `level`; differentiable.
 
     **Arguments**
 
-    - `time`, `values`, `level`, `direction`: as in `crossings`.
+    - `time`, `values`, `level`, `direction`, `rate`: as in `crossings`.
     - `k`: counted from 1; -1 is the last.
     - `after`, `before`: count only crossings between these.
     - `what`: the name of the signal, for the message.
@@ -122,23 +159,52 @@ def crossing(
     """
     if k == 0 or k < -1:
         raise InputError(f"crossing {k} of {what} is asked for; they count from 1, and -1 is the last.")
+    given = time, values, level, after, before
+    known = [None if array is None else numbers(array) for array in given]
+    if any(array is not None and number is None for array, number in zip(given, known, strict=True)):
+        return _traced_crossing(time, values, level, k, direction, after, before, rate)
+    axis, signal, height, *_ = known
+    distance, hit = _brackets(signal, height, direction)
+    hit = _between(axis, distance, hit, *known[3:])
+    found = np.flatnonzero(hit)
+    if len(found) < max(k, 1):
+        raise InputError(_too_few(what, signal, height, direction, len(found), k))
+    i = found[k if k == -1 else k - 1]
+    if grazing is not None:
+        _refuse_grazing(distance, i, grazing, f"crossing {len(found) if k == -1 else k} of {what}")
+    return _place_of(time, values, level, rate, np.array([i, i + 1]))
+
+
+def _traced_crossing(
+    time: Any, values: Any, level: Any, k: int, direction: Direction, after: Any, before: Any, rate: Any
+) -> Any:
+    """The same under `jit` and `vmap`: NaN where there are fewer."""
     xp = namespace(values)
     distance, hit = _brackets(values, level, direction)
-    if after is not None or before is not None:
-        step = xp.where(hit, distance[1:] - distance[:-1], 1.0)
-        places = time[:-1] - distance[:-1] * (time[1:] - time[:-1]) / step
-        hit = hit if after is None else hit & (places >= after)
-        hit = hit if before is None else hit & (places <= before)
+    hit = _between(time, distance, hit, after, before)
     total = xp.sum(xp.astype(hit, xp.int32))
-    found = concrete(total)
-    if found is not None and found < max(k, 1):
-        raise InputError(_too_few(what, values, level, direction, int(found), k))
-    number = xp.maximum(total, 1) if k == -1 else k
-    if grazing is not None:
-        name = f"crossing {int(found) if k == -1 and found is not None else k} of {what}"
-        _refuse_grazing(distance, _interval(distance, hit, number), grazing, name)
-    place = _place(time, distance, hit, number)
-    return place if found is not None else xp.where(total >= max(k, 1), place, xp.nan)
+    i = _interval(distance, hit, xp.maximum(total, 1) if k == -1 else k)
+    place = _place_of(time, values, level, rate, xp.stack([i, i + 1]))
+    return xp.where(total >= max(k, 1), place, xp.nan)
+
+
+def _between(time: Any, distance: Any, hit: Any, after: Any, before: Any) -> Any:
+    """Which of the crossings lie between two places."""
+    if after is None and before is None:
+        return hit
+    step = namespace(distance).where(hit, distance[1:] - distance[:-1], 1.0)
+    places = time[:-1] - distance[:-1] * (time[1:] - time[:-1]) / step
+    hit = hit if after is None else hit & (places >= after)
+    return hit if before is None else hit & (places <= before)
+
+
+def _place_of(time: Any, values: Any, level: Any, rate: Any, two: Any) -> Any:
+    """Where the line between two points, or each of several `two [2, k]`, passes the level."""
+    several = [array for array in (level, rate) if np.ndim(array)]
+    time, values, *rest = points(two, time, values, *several)
+    if np.ndim(level):
+        level, *rest = rest
+    return _places(time, values - level, rest[0] if rest else None)
 
 
 def _too_few(what: str, values: Any, level: Any, direction: Direction, found: int, k: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import InputError
 from ..units import format_quantity
 from ..waveforms import Waveforms
-from ._signal import concrete, crossing, crossings, namespace
+from ._signal import concrete, crossing, crossings, namespace, numbers
 
 # V. Where a node passes its threshold by no more than this, or came from no further below, the time of the crossing
 # goes with the square root of what is left: 20 µV, by which straight lines between points may be off, are then a per
@@ -41,7 +41,7 @@ def spike_times(waves: Waveforms, node: str, threshold: float | None = None) -> 
     **Raises** `InputError` for an unknown node, where there is no supply to take half of, and under `jit` and `vmap`,
     where the number of spikes is unknown.
     """
-    return crossings(*waves.along(node), _threshold(waves, threshold), "rise")
+    return crossings(*waves.along(node), _threshold(waves, threshold), "rise", rate=waves.rate(node))
 
 
 def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = None) -> Any:
@@ -57,12 +57,14 @@ def spike_time(waves: Waveforms, node: str, k: int, threshold: float | None = No
     if found is not None and found < max(k, 1):
         raise _few(waves, node, level, int(found), f"spike {max(k, 1)} is asked for")
     grazing = None if waves.shift is None else GRAZE
-    return crossing(*waves.along(node), level, k, what=f"v({node})", grazing=grazing)
+    return crossing(*waves.along(node), level, k, what=f"v({node})", grazing=grazing, rate=waves.rate(node))
 
 
 def spike_count(waves: Waveforms, node: str, threshold: float | None = None) -> Any:
     """How many spikes there are; a number without a derivative, traced under `jit` and `vmap`."""
-    above = waves.voltage(node) >= _threshold(waves, threshold)
+    values = waves.voltage(node)
+    known = numbers(values)
+    above = (values if known is None else known) >= _threshold(waves, threshold)
     xp = namespace(above)
     return xp.sum(xp.astype(~above[:-1] & above[1:], xp.int32))
 

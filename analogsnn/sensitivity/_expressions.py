@@ -49,6 +49,11 @@ def _along(waves: Waveforms, signal: str) -> tuple[Any, Any]:
     return waves.along(signal)
 
 
+def _extreme(take: Callable[..., Any], waves: Waveforms, signal: str) -> Any:
+    time, values = _along(waves, signal)
+    return take(values, time, None if signal.startswith("i(") else waves.rate(signal))
+
+
 def _count(value: float, what: str) -> int:
     if value != int(value):
         raise InputError(f"{what} counts with {value:g}; give a whole number.")
@@ -68,8 +73,8 @@ _FUNCTIONS: Mapping[str, _Kind] = {
         "interval(node, k[, threshold])", "node", 1, 2, "s",
         lambda w, node, level, k, own=None: measure.interval(w, node, _count(k, "interval"), own or level),
     ),
-    "peak": _Kind("peak(signal)", "signal", 0, 0, "", lambda w, s, _: measure.peak(_along(w, s)[1])),
-    "trough": _Kind("trough(signal)", "signal", 0, 0, "", lambda w, s, _: measure.trough(_along(w, s)[1])),
+    "peak": _Kind("peak(signal)", "signal", 0, 0, "", lambda w, s, _: _extreme(measure.peak, w, s)),
+    "trough": _Kind("trough(signal)", "signal", 0, 0, "", lambda w, s, _: _extreme(measure.trough, w, s)),
     "value_at": _Kind(
         "value_at(signal, t)", "signal", 1, 1, "", lambda w, s, _, t: measure.value_at(*_along(w, s), t, s)
     ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,6 +26,7 @@ from ._transport import without_wiring
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
 # number of points in each.
 TRACED_STEPS, TRACED_POINTS = 16384, 8
+LEAST_POINTS = 4096
 
 
 def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
@@ -53,20 +55,67 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     refuse_traced_gains(values)
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
-    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run))
+    begin, end, dense = states_of(plan, run)
+    library = jnp if is_traced(run.ends) else np
+    starts = library.concatenate([run.x0[None], run.ends[:-1]])
+    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run), starts)
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
-        start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps, run.count,
+        start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps,
+        library.stack([begin, end, *dense, 0.0 * begin], axis=1), run.count,
     )  # fmt: skip
-    points, (begin, end, dense) = run.points, states_of(plan, run)
-    k, theta = points.step, points.theta[:, None]
-    moving = interpolate(taken.start[k], taken.end[k], tuple(vector[k] for vector in taken.dense), theta)
-    slope = interpolated_slope(begin[k], end[k], tuple(v[k] for v in dense), theta) / run.rows[k, 1][:, None]
-    slope = jax.lax.stop_gradient(slope)
-    shift = taken.shift[k]
-    waves = _finish(circuit, plan, run, inputs, moving + shift * slope)
-    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(moving), shift, slope)
+    seen = _at_points(taken, run)
+    if circuit.topology.states and plan.keep.nodes is not None:
+        return _of_nodes(circuit, plan, run, inputs, seen)
+    waves = _finish(circuit, plan, run, inputs, seen.x)
+    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(seen.x), seen)
+
+
+class Seen(NamedTuple):
+    """The kept states at points, `[point, kept state]`: voltages, phases, rates; and the fastest one's phase `[point]`.
+
+    The derivatives of voltages are those at fixed times, of rates those at points that move with the state's phase.
+    """
+
+    x: Any
+    shift: Any
+    slope: Any
+    pace: Any
+
+
+def _at_points(taken: Any, run: Run) -> Seen:
+    points = run.points
+    if is_traced(points.step):
+        return _seen(taken, points.step, points.theta, run.rows[points.step, 1])
+    # Few lengths are ever compiled for; cutting off is one small program for each.
+    count = len(points.t)
+    index = np.minimum(np.arange(_padded(count)), count - 1)
+    step = points.step[index]
+    return _cut(_seen(taken, step, points.theta[index], run.rows[step, 1]), count)
+
+
+def _padded(count: int) -> int:
+    unit = max(LEAST_POINTS, 2 ** (int(np.log2(max(count, 1))) - 2))
+    return -(-count // unit) * unit
+
+
+@partial(jax.jit, static_argnames="count")
+def _cut(seen: Seen, count: int) -> Seen:
+    return jax.tree.map(lambda a: a[:count], seen)
+
+
+@jax.jit
+def _seen(taken: Any, step: Any, theta: Any, h: Any) -> Seen:
+    own, theta = taken[step], theta[:, None]
+    start, end, *dense, shift = (own[:, i] for i in range(own.shape[1]))
+    moving, slope = interpolate(start, end, tuple(dense), theta), interpolated_slope(start, end, tuple(dense), theta)
+    slope = slope / h[:, None]
+    pace = jnp.zeros_like(h)
+    if shift.shape[1]:
+        fastest = jnp.argmax(jnp.abs(slope), axis=1)
+        pace = jnp.take_along_axis(shift, fastest[:, None], axis=1)[:, 0]
+    return Seen(moving + shift * jax.lax.stop_gradient(slope), shift, slope, pace)
 
 
 def refuse_traced_gains(values: Values) -> None:
@@ -86,32 +135,66 @@ def _segments(run: Run) -> Any:
     return jnp.clip(jnp.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
 
 
-def _with_phases(circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, shift: Any, slope: Any) -> Waveforms:
-    """Waveforms with their rates and with the phases that points may move along: those of the states, `[point, state]`.
+def _followed(circuit: Circuit, plan: Plan, nodes: tuple[str, ...]) -> list[int | None]:
+    """For each node, the kept state that it follows alone, by its column."""
+    topology = circuit.topology
+    place = {state: column for column, state in enumerate(plan.kept)}
+    s = None if topology.gains else structure_without_gains(topology)[0]
+    found: list[int | None] = []
+    for node in nodes:
+        row = topology.nodes.index(node) if node in topology.nodes else None
+        states = [] if row is None or s is None else np.flatnonzero(s[row])
+        found.append(place[int(states[0])] if len(states) == 1 else None)
+    return found
 
-    A node that follows one state has its phase; any other has that of the fastest state.
+
+def _of_nodes(circuit: Circuit, plan: Plan, run: Run, inputs: Any, seen: Seen) -> Waveforms:
+    """Waveforms of the kept nodes alone, with their rates and with the phases that points may move along.
+
+    A node that follows one state has its phase; any other has that of the fastest state, and a rate without
+    derivative.
     """
-    topology, frozen = circuit.topology, circuit.frozen()
-    t = jnp.asarray(run.points.t)
+    waves = _finish(circuit, plan, run, inputs, seen.x)
+    followed = _followed(circuit, plan, waves.nodes)
+    shift = [seen.pace if column is None else seen.shift[:, column] for column in followed]
+    topology, t = circuit.topology, jnp.asarray(run.points.t)
+    rows = [topology.nodes.index(node) for node in waves.nodes]
+    if not topology.gains:
+        s, p = structure_without_gains(topology)
+        if not np.any(p[rows]):
+            s = s[rows][:, list(plan.kept)]
+            frozen = jax.lax.stop_gradient(seen.slope)
+            rates = [(frozen if c is None else seen.slope) @ row for c, row in zip(followed, s, strict=True)]
+            return dataclasses.replace(
+                waves, shift=jnp.stack(shift), pace=seen.pace, rates=jnp.stack(rates),
+                current_rates=np.zeros((0, len(t))),
+            )  # fmt: skip
+    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(seen.x), seen)
+
+
+def _with_phases(circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, seen: Seen) -> Waveforms:
+    """The same for waveforms of all nodes and branches; the rates' own derivatives are those of their states alone."""
+    frozen, t = circuit.frozen(), jnp.asarray(run.points.t)
+    slope = jax.lax.stop_gradient(seen.slope)
 
     def signals(t: Any, x: Any) -> tuple[Any, Any]:
         seen = _finish(frozen, plan, run._replace(points=run.points._replace(t=t)), run.inputs, x)
         return seen.voltages, jnp.asarray(seen.currents)
 
     rates, current_rates = jax.jvp(signals, (t, x), (jnp.ones_like(t), slope))[1]
-    pace = jnp.zeros_like(t)
-    if plan.kept:
-        fastest = jnp.argmax(jnp.abs(slope), axis=1)
-        pace = jnp.take_along_axis(shift, fastest[:, None], axis=1)[:, 0]
-    place = {state: column for column, state in enumerate(plan.kept)}
-    s = None if topology.gains else structure_without_gains(topology)[0]
-    shifts = []
-    for node in waves.nodes:
-        row = topology.nodes.index(node) if node in topology.nodes else None
-        states = [] if row is None or s is None else np.flatnonzero(s[row])
-        shifts.append(shift[:, place[int(states[0])]] if len(states) == 1 else pace)
+    followed = _followed(circuit, plan, waves.nodes)
+    shift = [seen.pace if column is None else seen.shift[:, column] for column in followed]
+    if rates.shape[0] and not circuit.topology.gains:
+        s, nodes = structure_without_gains(circuit.topology)[0], circuit.topology.nodes
+        bent = seen.slope - slope
+        rates = rates + jnp.stack(
+            [
+                jnp.zeros_like(t) if column is None else bent[:, column] * s[nodes.index(node), plan.kept[column]]
+                for node, column in zip(waves.nodes, followed, strict=True)
+            ]
+        )
     return dataclasses.replace(
-        waves, shift=jnp.stack(shifts) if shifts else jnp.zeros((0, len(t))), pace=pace, rates=rates,
+        waves, shift=jnp.stack(shift) if shift else jnp.zeros((0, len(t))), pace=seen.pace, rates=rates,
         current_rates=current_rates,
     )  # fmt: skip
 
@@ -133,7 +216,10 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan) -> Waveforms:
     n, last = len(topology.states), state.count - 1
     rows = rows[jnp.minimum(jnp.arange(capacity), last)]
     columns = [0, 1, *(2 + n * k + i for k in range(1 + len(plan.tableau.dense)) for i in plan.kept)]
-    run = Run(inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count)
+    run = Run(
+        inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count,
+        rows[:, 2 : 2 + n],
+    )  # fmt: skip
     return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)))
 
 

@@ -24,32 +24,33 @@ LARGEST_UNROLLED = 8
 def factor(levels: tuple[int, ...], matrix: Any) -> Callable[[Any], Any]:
     """Invert a matrix whose first `levels[0]` rows are a diagonal block, and so on; gives the function that multiplies
     with the inverse."""
-    inverted = _invert(levels, matrix)
-    return lambda b: _apply(inverted, matrix, b)
+    inverse = inverted(levels, matrix)
+    return lambda b: _apply(inverse, matrix, b)
 
 
 @jax.custom_jvp
-def _apply(inverted: Any, matrix: Any, b: Any) -> Any:
-    return inverted @ b
+def _apply(inverse: Any, matrix: Any, b: Any) -> Any:
+    return inverse @ b
 
 
 @_apply.defjvp
 def _apply_jvp(primals: Any, tangents: Any) -> Any:
     # From matrix x = b, so that nobody differentiates the inversion itself.
-    inverted, _, b = primals
+    inverse, _, b = primals
     _, d_matrix, d_b = tangents
-    x = inverted @ b
-    return x, inverted @ (d_b - d_matrix @ x)
+    x = inverse @ b
+    return x, inverse @ (d_b - d_matrix @ x)
 
 
-def _invert(levels: tuple[int, ...], matrix: Any) -> Any:
+def inverted(levels: tuple[int, ...], matrix: Any) -> Any:
+    """The inverse of such a matrix."""
     k = levels[0]
     if len(levels) == 1:
         return _gauss_jordan(matrix) if k <= LARGEST_UNROLLED else jnp.linalg.inv(matrix)
     pivot = 1.0 / jnp.diagonal(matrix)[:k]
     right = pivot[:, None] * matrix[:k, k:]
     below = matrix[k:, :k] * pivot[None, :]
-    rest = _invert(levels[1:], matrix[k:, k:] - _product(below, matrix[:k, k:]))
+    rest = inverted(levels[1:], matrix[k:, k:] - _product(below, matrix[:k, k:]))
     corner = -_product(right, rest)
     return jnp.block([[jnp.diag(pivot) - _product(corner, below), corner], [-_product(rest, below), rest]])
 

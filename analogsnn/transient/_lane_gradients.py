@@ -18,7 +18,7 @@ from ..waveforms import Waveforms
 from ._derivative import waveforms_with_derivatives
 from ._lane_start import family
 from ._lanes import CHUNK, collect
-from ._plan import Run
+from ._plan import Run, kept_states, narrowed
 from ._start import check_masses
 from ._transient import make_plan
 
@@ -72,14 +72,15 @@ def lane_gradients(
     given = [{p: float(v) for p, v in parameters(shared, lane).items()} for lane in lanes]
     if not given or any(one.keys() != given[0].keys() for one in given):
         raise InputError("parameters must give the same paths in every lane, and there must be a lane.")
-    members = family(circuit, plan, {path: np.array([one[path] for one in given]) for path in given[0]})
+    every = plan._replace(keep=kept_states(circuit.topology, None))
+    members = family(circuit, every, {path: np.array([one[path] for one in given]) for path in given[0]})
 
     def finish(index: int, run: Run) -> Differentiated:
         def value(shared: Any) -> Any:
             moved = circuit.replace(parameters(shared, lanes[index]))
             if not moved.is_traced:
                 raise InputError("parameters does not depend on what is shared, so that nothing has a derivative.")
-            return measure(waveforms_with_derivatives(moved, plan, run))
+            return measure(waveforms_with_derivatives(moved, plan, narrowed(plan, run)))
 
         return jax.value_and_grad(value)(jax.tree.map(float, shared))
 

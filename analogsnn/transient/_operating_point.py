@@ -12,6 +12,7 @@ import numpy as np
 
 from ..circuit import (
     Circuit,
+    Currents,
     Topology,
     Values,
     currents,
@@ -24,6 +25,7 @@ from ..circuit import (
     stack,
     structure,
     structure_without_gains,
+    total_current,
 )
 from ..errors import ConvergenceError
 
@@ -192,22 +194,28 @@ def with_derivative(circuit: Circuit, x: Any, base: Any, held: dict[str, Any]) -
     """
     topology, values = circuit.topology, circuit.values()
     clamped, target = held_states(circuit, held, base, values)
-    residual, slope = _residual(topology, extended(values), values, base, clamped, target, x)
-    slope, at_rest = jax.lax.stop_gradient(slope), jax.lax.stop_gradient(residual)
-    scale = jnp.max(jnp.abs(slope), axis=1)
-    return x - jnp.linalg.solve(slope / scale[:, None], (residual - at_rest) / scale)
+    return _led_back(topology, extended(values), values, base, clamped, target, x)
 
 
 @partial(jax.jit, static_argnames=("topology", "with_extension"))
-def _residual(
+def _led_back(
     topology: Topology, with_extension: bool, values: Values, base: Any, clamped: Any, target: Any, x: Any
-) -> tuple[Any, Any]:
-    """What is left over of the currents (or of the held voltages) at a state, and its derivative by the state."""
-    u = input_values(topology, base, values.formula, 0.0, values.celsius)
-    c = currents(topology, values, structure(topology, values), with_extension)
-    total, by_x, _ = linearised_current(topology, c, x, u, jnp.zeros_like(u), 0.0)
+) -> Any:
+    """The state `x` less one Newton step for what is left over of the currents (or of the held voltages), whose value
+    is taken as nothing."""
     kcl = jnp.asarray(topology.kcl)
-    return jnp.where(clamped, x - target, kcl @ total), jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x)
+
+    def equations(values: Values, base: Any) -> tuple[Currents, Any]:
+        u = input_values(topology, base, values.formula, 0.0, values.celsius)
+        return currents(topology, values, structure(topology, values), with_extension), u
+
+    c, u = equations(values, base)
+    left = jnp.where(clamped, x - target, kcl @ total_current(topology, c, x, u, 0.0))
+    c, u = jax.lax.stop_gradient(equations(values, base))
+    by_x = linearised_current(topology, c, x, u, jnp.zeros_like(u), 0.0)[1]
+    slope = jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x)
+    scale = jnp.max(jnp.abs(slope), axis=1)
+    return x - jnp.linalg.solve(slope / scale[:, None], (left - jax.lax.stop_gradient(left)) / scale)
 
 
 def first_guess(circuit: Circuit) -> np.ndarray:

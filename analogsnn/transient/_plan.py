@@ -54,7 +54,10 @@ class Points(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors."""
+    """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors.
+
+    `ends [step, state]`: all states at the ends of the steps, where derivatives are wanted.
+    """
 
     inputs: Inputs
     x0: Any
@@ -62,6 +65,7 @@ class Run(NamedTuple):
     rejected: Any
     points: Points
     count: Any = None  # of valid rows, where they are padded
+    ends: Any = None
 
 
 def kept_states(topology: Topology, save: Sequence[str] | None) -> Kept:
@@ -91,6 +95,14 @@ def states_of(plan: Plan, run: Run) -> tuple[Any, Any, tuple[Any, ...]]:
     library = jnp if is_traced(end) else np
     start = library.concatenate([run.x0[np.array(plan.kept, dtype=int)][None], end[:-1]])
     return start, end, tuple(run.rows[:, 2 + m * (k + 1) : 2 + m * (k + 2)] for k in range(len(plan.tableau.dense)))
+
+
+def narrowed(plan: Plan, run: Run) -> Run:
+    """What a plan keeps of a run of all states, which are its ends."""
+    n, vectors = len(run.x0), 1 + len(plan.tableau.dense)
+    ends = run.rows[:, 2 : 2 + n]
+    rows = run.rows[:, [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]]
+    return run._replace(rows=rows, points=choose_points(plan, run.inputs, run.x0, rows), ends=ends)
 
 
 def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) -> Points:

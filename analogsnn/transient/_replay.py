@@ -1,13 +1,14 @@
-"""The steps of a finished run, taken again with derivatives.
+"""The derivatives of a finished run, along the steps that it took.
 
-The run itself is never differentiated: its step lengths are numbers. Every step is then repeated with its stored length
-by the transported step, in pieces of which only the beginnings are kept, so that reverse mode recomputes and does not
-store.
+The run itself is never differentiated: its step lengths and its states are numbers. What each step does to tangents
+follows from the state at its start alone, so that it is worked out for many steps side by side; what is left to be
+done one step after the other is linear, and small. Steps are taken in pieces that reverse mode works out again and
+does not store: of a run, only the states are kept.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,77 +17,132 @@ import numpy as np
 
 from ..circuit import Inputs, System, Topology, Wiring, segment
 from ._tableaus import Tableau
-from ._transport import Transported, transported_step, whole
+from ._transport import forced, frame_of, moved, whole
 
-PIECE = 256  # steps
+CHUNK = 4096  # steps in a call of the compiled program
+# What a piece of steps needs while its derivatives are worked out, in numbers: 16 MB.
+PIECE_SIZE = 2**21
+LONGEST_PIECE, SHORTEST_PIECE = 256, 16
 
 
 class Steps(NamedTuple):
-    """A frozen sequence of steps, `[step]`: starts and lengths in s, and the inputs' segment that each lies in."""
+    """A frozen sequence of steps, `[step]`: starts and lengths in s, the inputs' segment that each lies in, and the
+    states at their starts, `y [step, state]` in V."""
 
     t: Any
     h: Any
     segment: Any
+    y: Any
 
 
 def replay(
     topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
-    y: Any, steps: Steps, count: Any = None,
-) -> Transported:  # fmt: skip
-    """All steps from state `y`: `Transported` of the kept states, with a leading axis of steps.
+    y: Any, steps: Steps, values: Any, count: Any = None,
+) -> Any:  # fmt: skip
+    """`values`, the kept states' interpolants and phases, `[step, vector, kept state]`, with their derivatives.
 
-    `count`: how many steps are valid where that is not known before (under jit); the rest do nothing.
+    The vectors are the start, the end and the interpolant's, whose derivatives are η, those at a time that moves along
+    with the phase; and the phase itself, zero in value, whose derivative is in s. There may be more of them than
+    steps: those after the last mean nothing.
+
+    **Arguments**: `y [state]`: the start, with its derivatives. `count`: how many steps are valid where that is not
+    known before (under jit); the rest do nothing.
     """
     total = len(steps.t)
-    pieces = -(-total // PIECE)
-    index = np.minimum(np.arange(pieces * PIECE), total - 1)
-    valid = np.arange(pieces * PIECE) < (total if count is None else count)
-    previous = steps.segment[np.maximum(index - 1, 0)]
-    chosen = jax.tree.map(lambda a: a.reshape(pieces, PIECE), (Steps(*(f[index] for f in steps)), previous, valid))
     inputs = jax.tree.map(jnp.asarray, inputs)
-    one = partial(_piece, topology, tableau, kept, wiring, numbers, inputs)
+    one = partial(_chunk, topology, tableau, kept, wiring, numbers, inputs)
+    previous = steps.segment[np.maximum(np.arange(total) - 1, 0)]
+    known = steps, previous, values
     if count is not None:
-        _, taken = jax.lax.scan(lambda y, given: one(y, *given), y, chosen)
-        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:total], taken)
+        return one(y, _lengthened(known, _rounded(total, _piece_length(topology, tableau))), count)[1]
     found = []
-    for k in range(pieces):
-        y, piece = one(y, *jax.tree.map(lambda a, k=k: a[k], chosen))
-        found.append(piece)
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:total], *found)
+    for begin in range(0, total, CHUNK):
+        part = jax.tree.map(lambda a, k=begin: np.asarray(a[k : k + CHUNK]), known)
+        y, taken = one(y, _lengthened(part, CHUNK), min(total - begin, CHUNK))
+        found.append(taken)
+    return _joined(found, y)
+
+
+@jax.jit
+def _joined(found: list[Any], y: Any) -> Any:
+    # The last state takes part so that every chunk's end does: one program for all of them.
+    return jnp.concatenate(found) + 0.0 * jnp.sum(y)
+
+
+def _rounded(total: int, length: int) -> int:
+    return -(-total // length) * length
+
+
+def _lengthened(known: Any, length: int) -> Any:
+    """The last step repeated."""
+
+    def one(a: Any) -> Any:
+        return a[np.minimum(np.arange(length), len(a) - 1)] if len(a) < length else a
+
+    return jax.tree.map(one, known)
+
+
+def _piece_length(topology: Topology, tableau: Tableau) -> int:
+    """How many steps are worked on side by side: a power of two."""
+    size = 3 * tableau.stages * max(len(topology.states), 1) ** 2
+    return int(np.clip(2 ** int(np.log2(max(PIECE_SIZE // size, 1))), SHORTEST_PIECE, LONGEST_PIECE))
 
 
 @partial(jax.jit, static_argnames=("topology", "tableau", "kept"))
-def _piece(
+def _chunk(
     topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
-    y: Any, steps: Steps, previous: Any, valid: Any,
-) -> Any:  # fmt: skip
-    take = transported_step(topology, tableau)
-    parts = whole(numbers, wiring)
-    index = np.array(kept, dtype=int)
+    y: Any, known: Any, count: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The state after all steps, and `values` with their derivatives."""
+    length, piece = _piece_length(topology, tableau), _piece(topology, tableau, kept)
+    pieces = len(known[1]) // length
+    index = jnp.arange(pieces * length).reshape(pieces, length)
+    known = jax.tree.map(lambda a: a.reshape(pieces, length, *a.shape[1:]), known)
 
-    @jax.checkpoint
+    @partial(jax.checkpoint, prevent_cse=False)
     def body(y: Any, given: Any) -> Any:
-        (t, h, k), last, real = given
-        line = segment(inputs, k)
+        known, valid = given
+        return jax.lax.cond(
+            valid[0], lambda y: piece(wiring, numbers, inputs, y, known, valid), lambda y: (y, known[-1]), y
+        )
 
-        def advance(y: Any) -> Any:
-            y = y + moved_edge(parts, inputs, line, last, t)
-            done = take(wiring, numbers, line, y, t, h)
-            return done.after, _chosen(done, index)
-
-        def rest(y: Any) -> Any:
-            zero = jnp.zeros_like(y)
-            return y, _chosen(Transported(y, y, (zero,) * len(tableau.dense), zero, y, zero), index)
-
-        return jax.lax.cond(real, advance, rest, y)
-
-    return jax.lax.scan(body, y, (steps, previous, valid))
+    y, taken = jax.lax.scan(body, y, (known, index < count))
+    return y, taken.reshape(-1, *taken.shape[2:])
 
 
-def _chosen(done: Transported, index: np.ndarray) -> Transported:
-    """The kept states of a step; its state at a fixed time and its error have been used."""
-    kept = jax.tree.map(lambda a: a[index], done._replace(after=done.end, error=done.end))
-    return kept._replace(after=None, error=None)
+@lru_cache(maxsize=64)
+def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
+    chosen = np.array(kept, dtype=int)
+
+    @jax.custom_jvp
+    def piece(wiring: Wiring, numbers: System, inputs: Inputs, y: Any, known: Any, valid: Any) -> tuple[Any, Any]:
+        return y, known[-1]
+
+    @piece.defjvp
+    def piece_jvp(primals: Any, tangents: Any) -> Any:
+        wiring, numbers, inputs, y, known, valid = primals
+        _, d_numbers, d_inputs, d_y, _, _ = tangents
+        steps, previous, values = known
+        parts = whole(numbers, wiring)
+
+        def prepared(s: Steps, last: Any) -> Any:
+            (line, _), (d_line, d_edge) = jax.jvp(
+                lambda i: (segment(i, s.segment), moved_edge(parts, i, segment(i, s.segment), last, s.t)),
+                (inputs,), (d_inputs,),
+            )  # fmt: skip
+            frame, taken, _ = frame_of(topology, tableau, parts, line, s.y, s.t, s.h)
+            return frame, forced(topology, tableau, wiring, numbers, line, s.y, s.t, taken, d_numbers, d_line), d_edge
+
+        def body(d_y: Any, given: Any) -> Any:
+            frame, pushed, edge, real = given
+            d = moved(tableau, numbers.mass, frame, pushed, d_y + edge)
+            vectors = jnp.stack([d.start, d.end, *(tableau.dense @ d.increments), d.tau])[:, chosen]
+            return jnp.where(real, d.after, d_y), jnp.where(real, vectors, 0.0)
+
+        d_y, d_values = jax.lax.scan(body, d_y, (*jax.vmap(prepared)(steps, previous), valid))
+        return (y, values), (d_y, d_values)
+
+    return piece
 
 
 def moved_edge(parts: System, inputs: Inputs, line: Any, last: Any, t: Any) -> Any:

@@ -15,7 +15,7 @@ small. The trajectory itself is untouched.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..circuit import Segment, System, Topology, Wiring
-from ._elimination import factor
+from ._elimination import factor, inverted
 from ._field import by_inputs, linearisation, stage_rate
-from ._rosenbrock import Step, interpolated_slope, rosenbrock_step, weighted
+from ._rosenbrock import Step, interpolated_slope, looped_step, rosenbrock_step
 from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
@@ -36,6 +36,9 @@ STILL = 1e-2
 TIE = 1e4
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
+import os
+
+UNROLL = int(os.environ.get("UNROLL", "1"))
 
 
 class Transported(NamedTuple):
@@ -55,97 +58,165 @@ class Transported(NamedTuple):
     error: Any
 
 
+class Frame(NamedTuple):
+    """What a step does to tangents: everything that does not depend on them."""
+
+    f: Any  # [state]: dy/dt at the start
+    phases: Any  # [state, state]: the phases are this times δy, and a part that the parameters force
+    by_eta: Any  # [stage, state, state]: what η at the start adds to a stage's rate, besides what it does to its state
+    by_tau: Any  # [stage, state, state]: φ, of the phases
+    slopes: Any  # [stage, state, state]: of M dy/dt at each stage
+    inverse: Any  # [state, state]: of the step's matrix
+    h: Any
+    end: Any  # [state]: dy/dt at the end
+
+
+class Taken(NamedTuple):
+    """A step as it was taken: what the derivatives by the parameters are worked out along.
+
+    `states [stage, state]` at `late` (s) after the start are those of the stages from the second one on, and the end;
+    `increments [stage, state]` all U_i; `along [state]` dy/dt of the interpolant at the start; `sources` what `_phases`
+    wants to know.
+    """
+
+    late: Any
+    states: Any
+    increments: Any
+    along: Any
+    sources: tuple[Any, ...]
+
+
+class Forced(NamedTuple):
+    """What the parameters add to the tangents of a step: to the rates `[stage, state]`, and to the phases `[state]`."""
+
+    rates: Any
+    tau: Any
+
+
+class Moved(NamedTuple):
+    """The tangents of a step: η at its start and end, the increments' `[stage, state]`, τ, and δy at the end."""
+
+    start: Any
+    end: Any
+    increments: Any
+    tau: Any
+    after: Any
+
+
+def frame_of(
+    topology: Topology, tableau: Tableau, parts: System, line: Segment, y: Any, t: Any, h: Any
+) -> tuple[Frame, Taken, Step]:
+    """What the step of length h from y does to tangents, and the step itself."""
+    mass, inverse = parts.mass, parts.inverse_mass
+    late = np.append(tableau.alpha[1:], 1.0) * h  # the stages after the first, and the end
+
+    def slopes_at(y: Any, t: Any) -> Any:
+        return linearisation(topology, parts, line, t, y)
+
+    first = slopes_at(y, t)
+    _, slope, by_t = first
+    matrix = inverted(topology.levels, mass / (h * tableau.gamma) - slope)
+    rate = stage_rate(topology, parts, line, t)
+    done = looped_step(tableau, y, h, mass, by_t, rate, matrix)
+    f = inverse @ first[0]
+    states = jnp.concatenate([done.stages[1:], done.y1[None]])
+    total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(s, t + a))(states, late)
+    slopes = jnp.concatenate([slope[None], slopes])
+    velocity = total @ inverse.T
+    sources = jnp.concatenate([f[None], velocity]), inverse @ slopes, h, by_times @ inverse.T
+    known, by_y, _, moving = sources
+    units = np.eye(len(topology.states))
+    phases = jax.vmap(lambda e: _phases(known, by_y, h, e, moving, jnp.zeros_like(moving)), out_axes=1)(units)
+    # M φ in time at each stage: J (τ y') - M (τ y''). dy/dt is that of the interpolant: at a stage, f is off by J times
+    # the stage's own error, which is anything where a node is stiff.
+    theta = jnp.asarray(np.array([0.0, *tableau.alpha[1:]]))[:, None]
+    along = interpolated_slope(y, done.y1, done.dense, theta) / h
+    push = jnp.einsum("sij,sj->si", slopes[:-1], along) + jnp.concatenate([by_t[None], by_times[:-1]])
+    phi = slopes[:-1] * along[:, None, :] - mass * (push @ inverse.T)[:, None, :]
+    # Its derivative at the start, from those of ∂(M f)/∂y and ∂(M f)/∂t along the trajectory; and those of ∂(M f)/∂y
+    # along every increment, which are what η does to it times the increment.
+    ways = jnp.stack([*done.increments, jnp.zeros_like(y), along[0]]), np.append(np.zeros(tableau.stages), (1.0, 1.0))
+    _, (_, bent, turned) = jax.vmap(lambda dy, dt: jax.jvp(slopes_at, (y, t), (dy, dt)))(*ways)
+    by_increments, in_time, in_all = bent[:-2], bent[-2], bent[-1]
+    second = inverse @ push[0]
+    third = inverse @ (in_all @ along[0] + slope @ second + turned[-1])
+    phi_by_t = in_all * along[0] + slope * second - mass * third
+    lag = (h * tableau.gammas)[:, None, None]
+    frame = Frame(f, phases, by_increments + lag * in_time, phi + lag * phi_by_t, slopes[:-1], matrix, h, velocity[-1])
+    return frame, Taken(late, states, done.increments, along[0], sources), done
+
+
+def forced(
+    topology: Topology, tableau: Tableau, wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, taken: Taken,
+    d_numbers: System, d_line: Segment,
+) -> Forced:  # fmt: skip
+    """What changes of the numbers and of the inputs add to a step's tangents; linear in them."""
+    parts = whole(numbers, wiring)
+    late, states, u, along, (known, by_y, h, moving) = taken
+
+    def at_line(y: Any, t: Any) -> Any:
+        return by_inputs(topology, parts, line, d_line, t, y)
+
+    def later(numbers: System, late: Any, y: Any) -> Any:
+        return stage_rate(topology, whole(numbers, wiring), line, t)(late, y)
+
+    by_line = jnp.concatenate([at_line(y, t)[None], jax.vmap(lambda s, a: at_line(s, t + a))(states, late)])
+    # What moved edges do is a function of time likewise, so that a phase that is theirs cancels it.
+    _, line_by_t = jax.jvp(at_line, (y, t), (along, jnp.ones(())))
+    tau = _phases(known, by_y, h, jnp.zeros_like(y), moving, by_line[1:] @ parts.inverse_mass.T)
+    _, (first, slope, by_t) = jax.jvp(
+        lambda n: linearisation(topology, whole(n, wiring), line, t, y), (numbers,), (d_numbers,)
+    )
+    _, rest = jax.jvp(lambda n: jax.vmap(lambda a, y: later(n, a, y))(late[:-1], states[:-1]), (numbers,), (d_numbers,))
+    mass = d_numbers.mass
+    rates = by_line[:-1] + jnp.concatenate([first[None], rest]) + (h * tableau.gammas)[:, None] * (by_t + line_by_t)
+    rates = rates + u @ (slope - mass / (h * tableau.gamma)).T + (tableau.c @ u / h) @ mass.T
+    return Forced(rates, tau)
+
+
+def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
+    """The tangents of a step from δy at its start; linear in it and in what the parameters force."""
+    tau = frame.phases @ d_y + given.tau
+    eta = d_y - tau * frame.f
+    push = frame.by_eta @ eta + frame.by_tau @ tau + given.rates
+
+    def take(d_u: Any, row: Any) -> tuple[Any, Any]:
+        i, a, c, push, slope = row
+        d_stage = eta + a @ d_u
+        return d_u.at[i].set(frame.inverse @ (push + slope @ d_stage + mass @ (c @ d_u / frame.h))), d_stage
+
+    rows = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows, unroll=UNROLL)
+    end = d_stages[-1] + d_u[-1]
+    return Moved(eta, end, d_u, tau, end + tau * frame.end)
+
+
 @lru_cache(maxsize=64)
 def transported_step(
     topology: Topology, tableau: Tableau
 ) -> Callable[[Wiring, System, Segment, Any, Any, Any], Transported]:
     """The step `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System` without its wiring."""
 
-    def plain(parts: System, line: Segment, y: Any, t: Any, h: Any, first: Any, solve: Any) -> Any:
-        rate = stage_rate(topology, parts, line, t)
-        return rosenbrock_step(tableau, y, h, parts.mass, first, rate, lambda _: solve)
-
-    def solver(parts: System, slope: Any, h: Any) -> Any:
-        return factor(topology.levels, parts.mass / (h * tableau.gamma) - slope)
+    def undisturbed(done: Step, y: Any) -> Transported:
+        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
 
     @jax.custom_jvp
     def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
         parts = whole(numbers, wiring)
-        first = linearisation(topology, parts, line, t, y)
-        done = plain(parts, line, y, t, h, first, solver(parts, first[1], h))
-        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+        first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
+        return undisturbed(rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels)), y)
 
     @step.defjvp
     def step_jvp(primals: Any, tangents: Any) -> Any:
         wiring, numbers, line, y, t, h = primals
         _, d_numbers, d_line, d_y, d_t, d_h = tangents
-        parts = whole(numbers, wiring)
-        mass, inverse = parts.mass, parts.inverse_mass
-        late = np.append(tableau.alpha[1:], 1.0) * h  # the stages after the first, and the end
-
-        def slopes_at(numbers: System, line: Segment, y: Any, t: Any) -> Any:
-            return linearisation(topology, whole(numbers, wiring), line, t, y)
-
-        def later(numbers: System, line: Segment, late: Any, y: Any) -> Any:
-            return stage_rate(topology, whole(numbers, wiring), line, t)(late, y)
-
-        first = slopes_at(numbers, line, y, t)
-        _, slope, by_t = first
-        solve = solver(parts, slope, h)
-        done = plain(parts, line, y, t, h, first, solve)
-        f = inverse @ first[0]
+        frame, taken, done = frame_of(topology, tableau, whole(numbers, wiring), line, y, t, h)
+        given = forced(topology, tableau, wiring, numbers, line, y, t, taken, d_numbers, d_line)
         # A step that begins later begins with what the state was before: nothing else of it moves.
-        d_y = d_y - f * d_t
-        states = jnp.stack([*done.stages[1:], done.y1])
-        total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(numbers, line, s, t + a))(states, late)
-
-        def at_line(y: Any, t: Any) -> Any:
-            return by_inputs(topology, parts, line, d_line, t, y)
-
-        by_line = jnp.concatenate([at_line(y, t)[None], jax.vmap(lambda s, a: at_line(s, t + a))(states, late)])
-        _, by_numbers = jax.jvp(
-            lambda n: jax.vmap(lambda a, y: later(n, line, a, y))(late, states), (numbers,), (d_numbers,)
-        )
-        slopes = jnp.concatenate([slope[None], slopes])
-        velocity = total @ inverse.T
-        sources = by_times @ inverse.T, by_line[1:] @ inverse.T
-        tau = _phases(jnp.concatenate([f[None], velocity]), inverse @ slopes, h, d_y, *sources)
-        eta = d_y - tau * f
-        # M φ in time, `[stage, state]`. dy/dt is that of the interpolant: at a stage, f is off by J times the stage's
-        # own error, which is anything where a node is stiff.
-        theta = jnp.asarray(np.array([0.0, *tableau.alpha[1:], 1.0]))[:, None]
-        along = interpolated_slope(y, done.y1, done.dense, theta) / h
-        push = jnp.einsum("sij,sj->si", slopes, along) + jnp.concatenate([by_t[None], by_times])
-        phi = jnp.einsum("sij,sj->si", slopes, tau * along) - (tau * (push @ inverse.T)) @ mass.T
-        # Its derivative at the start, from those of ∂(M f)/∂y and ∂(M f)/∂t along the trajectory
-        _, (_, d_slope, d_by) = jax.jvp(
-            lambda y, t: slopes_at(numbers, line, y, t), (y, t), (along[0], jnp.ones(()))
-        )  # fmt: skip
-        second = inverse @ push[0]
-        third = inverse @ (d_slope @ along[0] + slope @ second + d_by)
-        phi_by_t = d_slope @ (tau * along[0]) + slope @ (tau * second) - mass @ (tau * third)
-        # What moved edges do is a function of time likewise, so that a phase that is theirs cancels it.
-        _, line_by_t = jax.jvp(at_line, (y, t), (along[0], jnp.ones(())))
-        # The tangent of the step for the field f + φ
-        _, (d_first, d_slope, d_by_t) = jax.jvp(lambda n, y: slopes_at(n, line, y, t), (numbers, y), (d_numbers, eta))
-        d_mass = d_numbers.mass
-        d_matrix = (d_slope - d_mass / (h * tableau.gamma)) @ jnp.stack(done.increments, axis=1)
-        d_u: list[Any] = []
-        d_stage = eta
-        for i in range(tableau.stages):
-            d_stage = weighted(eta, tableau.a[i], d_u)
-            d_rate = phi[i] + by_line[i] + (d_first if i == 0 else by_numbers[i - 1] + slopes[i] @ d_stage)
-            if tableau.gammas[i]:
-                d_rate = d_rate + (h * tableau.gammas[i]) * (d_by_t + phi_by_t + line_by_t)
-            if i:
-                d_rate = d_rate + mass @ (weighted(0.0, tableau.c[i], d_u) / h)
-                d_rate = d_rate + d_mass @ (weighted(0.0, tableau.c[i], list(done.increments)) / h)
-            d_u.append(solve(d_rate + d_matrix[:, i]))
-        d_y1 = d_stage + d_u[-1]
-        d_dense = tuple(weighted(0.0, row, d_u) for row in tableau.dense)
-        value = Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
-        after = d_y1 + (tau + d_t + d_h) * velocity[-1]
-        return value, Transported(eta, d_y1, d_dense, tau, after, jnp.zeros_like(done.error))
+        d = moved(tableau, numbers.mass, frame, given, d_y - frame.f * d_t)
+        dense = tuple(row @ d.increments for row in tableau.dense)
+        after = d.after + (d_t + d_h) * frame.end
+        return undisturbed(done, y), Transported(d.start, d.end, dense, d.tau, after, jnp.zeros_like(done.error))
 
     return step
 

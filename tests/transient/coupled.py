@@ -85,8 +85,9 @@ def winner(stop: str) -> Circuit:
     and its node with it, from 0.05 V to 0.55 V."""
     cells = "".join(f"XC{i} x{i} s vc 0 wta_cell\n" for i in (1, 2, 3))
     return read(
-        "winner\n.include circuits/cards/ekv.lib\n.include circuits/bias.cir\n.include circuits/wta.cir\nVdd vdd 0 1.8\n"
-        "Vs s 0 1.3\nIb vdd vb 1n\nXb vb 0 bias_n\nI1 vdd x1 1n\nI2 vdd x2 PULSE(0.8n 1.2n 0.1m 0.1m 0.1m 0.15m 0.5m)\n"
+        "winner\n.include circuits/cards/ekv.lib\n.include circuits/bias.cir\n.include circuits/wta.cir\n"
+        "Vdd vdd 0 1.8\nVs s 0 1.3\nIb vdd vb 1n\nXb vb 0 bias_n\nI1 vdd x1 1n\n"
+        "I2 vdd x2 PULSE(0.8n 1.2n 0.1m 0.1m 0.1m 0.15m 0.5m)\n"
         f"I3 vdd x3 0.9n\n{cells}XT vc vb 0 wta_tail\n.tran 10u {stop}\n"
     )
 

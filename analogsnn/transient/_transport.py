@@ -75,14 +75,12 @@ class Taken(NamedTuple):
     """A step as it was taken: what the derivatives by the parameters are worked out along.
 
     `states [stage, state]` at `late` (s) after the start are those of the stages from the second one on, and the end;
-    `increments [stage, state]` all U_i; `along [state]` dy/dt of the interpolant at the start; `sources` what `_phases`
-    wants to know.
+    `increments [stage, state]` all U_i; `sources` what `_phases` wants to know.
     """
 
     late: Any
     states: Any
     increments: Any
-    along: Any
     sources: tuple[Any, ...]
 
 
@@ -127,23 +125,28 @@ def frame_of(
     known, by_y, _, moving = sources
     units = np.eye(len(topology.states))
     phases = jax.vmap(lambda e: _phases(known, by_y, h, e, moving, jnp.zeros_like(moving)), out_axes=1)(units)
-    # M φ in time at each stage: J (τ y') - M (τ y''). dy/dt is that of the interpolant: at a stage, f is off by J times
-    # the stage's own error, which is anything where a node is stiff.
+    # M φ at each stage, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of state and time. Its dy/dt is a function of
+    # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
+    # node is stiff.
     theta = jnp.asarray(np.array([0.0, *tableau.alpha[1:]]))[:, None]
     along = interpolated_slope(y, done.y1, done.dense, theta) / h
     push = jnp.einsum("sij,sj->si", slopes[:-1], along) + jnp.concatenate([by_t[None], by_times[:-1]])
     phi = slopes[:-1] * along[:, None, :] - mass * (push @ inverse.T)[:, None, :]
-    # Its derivative at the start, from those of ∂(M f)/∂y and ∂(M f)/∂t along the trajectory; and those of ∂(M f)/∂y
-    # along every increment, which are what η does to it times the increment.
+    # Its derivatives at the start by time and, along every increment, by the state, from those of ∂(M f)/∂y and
+    # ∂(M f)/∂t; along every increment, what η does to the first of them is the same with η in place of τ y'.
     ways = jnp.stack([*done.increments, jnp.zeros_like(y), along[0]]), np.append(np.zeros(tableau.stages), (1.0, 1.0))
     _, (_, bent, turned) = jax.vmap(lambda dy, dt: jax.jvp(slopes_at, (y, t), (dy, dt)))(*ways)
     by_increments, in_time, in_all = bent[:-2], bent[-2], bent[-1]
     second = inverse @ push[0]
-    third = inverse @ (in_all @ along[0] + slope @ second + turned[-1])
-    phi_by_t = in_all * along[0] + slope * second - mass * third
+    third = inverse @ (slope @ second + turned[-1])
+    phi_by_t = in_time * along[0] + slope * second - mass * third
+    phi_by_y = by_increments * along[0] - mass * (done.increments @ (inverse @ in_all).T)[:, None, :]
     lag = (h * tableau.gammas)[:, None, None]
-    frame = Frame(f, phases, by_increments + lag * in_time, phi + lag * phi_by_t, slopes[:-1], matrix, h, velocity[-1])
-    return frame, Taken(late, states, done.increments, along[0], sources), done
+    frame = Frame(
+        f, phases, by_increments + lag * in_time, phi + lag * phi_by_t + phi_by_y, slopes[:-1], matrix, h,
+        velocity[-1],
+    )  # fmt: skip
+    return frame, Taken(late, states, done.increments, sources), done
 
 
 def forced(
@@ -152,24 +155,19 @@ def forced(
 ) -> Forced:  # fmt: skip
     """What changes of the numbers and of the inputs add to a step's tangents; linear in them."""
     parts = whole(numbers, wiring)
-    late, states, u, along, (known, by_y, h, moving) = taken
-
-    def at_line(y: Any, t: Any) -> Any:
-        return by_inputs(topology, parts, line, d_line, t, y)
+    late, states, u, (known, by_y, h, moving) = taken
 
     def later(numbers: System, late: Any, y: Any) -> Any:
         return stage_rate(topology, whole(numbers, wiring), line, t)(late, y)
 
-    by_line = jnp.concatenate([at_line(y, t)[None], jax.vmap(lambda s, a: at_line(s, t + a))(states, late)])
-    # What moved edges do is a function of time likewise, so that a phase that is theirs cancels it.
-    _, line_by_t = jax.jvp(at_line, (y, t), (along, jnp.ones(())))
-    tau = _phases(known, by_y, h, jnp.zeros_like(y), moving, by_line[1:] @ parts.inverse_mass.T)
+    by_line = jax.vmap(lambda s, a: by_inputs(topology, parts, line, d_line, t + a, s))(states, late)
+    tau = _phases(known, by_y, h, jnp.zeros_like(y), moving, by_line @ parts.inverse_mass.T)
     _, (first, slope, by_t) = jax.jvp(
-        lambda n: linearisation(topology, whole(n, wiring), line, t, y), (numbers,), (d_numbers,)
+        lambda n, line: linearisation(topology, whole(n, wiring), line, t, y), (numbers, line), (d_numbers, d_line)
     )
     _, rest = jax.jvp(lambda n: jax.vmap(lambda a, y: later(n, a, y))(late[:-1], states[:-1]), (numbers,), (d_numbers,))
     mass = d_numbers.mass
-    rates = by_line[:-1] + jnp.concatenate([first[None], rest]) + (h * tableau.gammas)[:, None] * (by_t + line_by_t)
+    rates = jnp.concatenate([first[None], rest + by_line[:-1]]) + (h * tableau.gammas)[:, None] * by_t
     rates = rates + u @ (slope - mass / (h * tableau.gamma)).T + (tableau.c @ u / h) @ mass.T
     return Forced(rates, tau)
 

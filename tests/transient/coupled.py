@@ -57,6 +57,41 @@ def ring(size: int, stop: str) -> Circuit:
     return read(f"ring\n{BIASES}{''.join(cells)}{''.join(links)}.tran 10u {stop}\n")
 
 
+def synchronised(stop: str) -> Circuit:
+    """Two cells at 3 kHz, half a per cent apart, that drive each other so strongly that they spike together."""
+    biases = BIASES.replace("Irf vb vref 2n", "Irf vb vref 5n").replace("Ig vgain 0 200p", "Ig vgain 0 400p")
+    links = [f"XS{i} spk{i} vw vgain vtau in{3 - i} vdd 0 dpi_synapse C=0.2p\n" for i in (1, 2)]
+    return read(
+        f"two that spike together\n{biases}{neuron(1, '2000p')}{neuron(2, '2010p')}{''.join(links)}.tran 10u {stop}\n"
+    )
+
+
+def rivals(stop: str) -> Circuit:
+    """A winner-take-all that spikes: two neurons that inhibit each other. The first one wins, and the second one spikes
+    more and more rarely although its input rises."""
+    cells = neuron(1, "1300p") + neuron(2, "pwl(0 900p 2m 900p 7m 1700p)")
+    links = [
+        f"XI{i} spk{i} not{i} vdd 0 inverter\nXS{i} not{i} vp vh vn in{3 - i} vdd 0 dpi_synapse_sink C=0.2p\n"
+        for i in (1, 2)
+    ]
+    return read(
+        f"rivals\n{BIASES}.include circuits/dpi_synapse_sink.cir\nIp vp 0 10n\nXp vp vb bias_p\nIn vb vn 10p\n"
+        f"Xn vn 0 bias_n\nIh vb vh 1200p\nXh vh 0 bias_n\n{cells}{''.join(links)}.tran 10u {stop}\n"
+    )
+
+
+def winner(stop: str) -> Circuit:
+    """A winner-take-all of three cells; the input of the second one goes up and down in slopes past that of the first,
+    and its node with it, from 0.05 V to 0.55 V."""
+    cells = "".join(f"XC{i} x{i} s vc 0 wta_cell\n" for i in (1, 2, 3))
+    return read(
+        "winner\n.include circuits/cards/ekv.lib\n.include circuits/bias.cir\n.include circuits/wta.cir\n"
+        "Vdd vdd 0 1.8\nVs s 0 1.3\nIb vdd vb 1n\nXb vb 0 bias_n\nI1 vdd x1 1n\n"
+        "I2 vdd x2 PULSE(0.8n 1.2n 0.1m 0.1m 0.1m 0.15m 0.5m)\n"
+        f"I3 vdd x3 0.9n\n{cells}XT vc vb 0 wta_tail\n.tran 10u {stop}\n"
+    )
+
+
 def driven(stop: str) -> Circuit:
     """A pulse train with ramps of 1 µs into a DPI synapse, which drives a neuron that has some input of its own."""
     return read(

@@ -35,7 +35,7 @@ from ._transient import make_plan, transient, unfinished
 # the neuron). Measured there, microseconds a lane and step with 32, 64, 128, 256 lanes: 4.9, 3.7, 2.7, 3.8.
 CHUNK = 128
 # Loops over lanes work on so many at a time; a rest would be computed by other instructions, which round differently.
-LEAST = 16
+LEAST_LANES = 16
 PIECE = 256  # steps tried between two looks at who has ended
 
 Result = tuple[int, Waveforms | AnalogSNNError]
@@ -90,8 +90,8 @@ def transient_lanes(
     wanted = range(count) if lanes is None else [int(lane) for lane in lanes]
     if any(not 0 <= lane < count for lane in wanted):
         raise InputError(f"lanes names a lane that is none of the {count} in parameters; they count from 0.")
-    if chunk < LEAST or chunk % LEAST:
-        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST}.")
+    if chunk < LEAST_LANES or chunk % LEAST_LANES:
+        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST_LANES}.")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one is needed.")
     check_masses(circuit)

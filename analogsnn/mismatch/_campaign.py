@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..circuit import Circuit
 
 # Samples a chunk: for our engine as many as run side by side best, for ngspice few, since each takes seconds.
-WIDTH = {"jax": 64, "ngspice": 8}
+WIDTH = {"jax": 128, "ngspice": 8}
 
 
 def monte_carlo(

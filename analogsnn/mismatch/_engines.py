@@ -89,7 +89,7 @@ def _measured(job: Job, waves: Waveforms | AnalogSNNError, sample: int) -> tuple
 
 def _jax_lanes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[tuple[int, Waveforms | AnalogSNNError]]:
     from ..circuit import Circuit
-    from ..transient import transient_lanes
+    from ..transient import LEAST_LANES, transient_lanes
 
     if not chunks:
         return
@@ -98,7 +98,7 @@ def _jax_lanes(job: Job, chunks: Sequence[Chunk], workers: int) -> Iterator[tupl
         circuit = Circuit.from_netlist(job.netlist)
         yield from transient_lanes(
             circuit, given, job.t_stop, accuracy=job.accuracy or "reference", rtol=job.rtol, workers=workers,
-            chunk=-(-job.width // 8) * 8,
+            chunk=-(-job.width // LEAST_LANES) * LEAST_LANES,
         )  # fmt: skip
         return
     for lane in range(sum(chunk.size for chunk in chunks)):

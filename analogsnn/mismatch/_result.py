@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..netlist import Netlist
 from ._contributions import Contributions, contributions
 from ._draws import draws
@@ -46,7 +47,9 @@ class Campaign:
     job: Job | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The values of one measure, `[sample]`."""
+        """The values of one measure, `[sample]`. **Raises** `InputError` for a measure that there is not."""
+        if name not in self.names:
+            raise InputError(f"there is no measure '{name}'; there are {', '.join(self.names)}.")
         return self.values[:, self.names.index(name)]
 
     @property
@@ -74,7 +77,7 @@ class Campaign:
         return yield_of(self.names, self.values, specifications)
 
     def averaging(self, name: str, sizes: Sequence[int] = (1, 2, 4, 8, 16)) -> dict[int, float]:
-        """CV of the mean over N devices, by N. Errors as `averaging`."""
+        """CV of the mean over N devices, by N, of the samples that have a value. Errors as `averaging`."""
         return averaging(self[name], sizes)
 
     def shifts(self) -> dict[str, np.ndarray]:

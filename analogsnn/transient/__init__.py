@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..waveforms import Waveforms as Waveforms
 from ._lane_gradients import lane_gradients as lane_gradients
+from ._lanes import LEAST_LANES as LEAST_LANES
 from ._lanes import transient_lanes as transient_lanes
 from ._start import initial_state as initial_state
 from ._sweep import dc as dc

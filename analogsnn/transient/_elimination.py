@@ -1,4 +1,4 @@
-"""Inverting the small matrices of a Rosenbrock step, with few large operations.
+"""Small matrices, those of a Rosenbrock step first, with few large operations.
 
 The states are ordered by levels (`analogsnn.circuit`): each level but the last is a diagonal block, eliminated at
 once; what
@@ -70,3 +70,24 @@ def _gauss_jordan(matrix: Any) -> Any:
         cleared = matrix * (1.0 - unit)[None, :] + np.outer(unit, unit)
         matrix = cleared - (column - unit)[:, None] * (cleared[k] / column[k])[None, :]
     return matrix
+
+
+def solve_by_exchanging(matrix: Any, right: Any) -> Any:
+    """The solution of a small system by Gauss-Jordan steps with exchange of rows, in array operations alone.
+
+    What `jnp.linalg.solve` gives, for programs over many systems that several threads run at once: there LAPACK's calls
+    share their batch among the threads of XLA's pool and block one of them until it is done, so that as many programs
+    as the pool has threads wait for each other for ever.
+    """
+    place = jnp.arange(len(right))
+
+    def step(k: Any, rows: Any) -> Any:
+        size = jnp.where(place >= k, jnp.abs(rows[:, k]), -1.0)
+        best = jnp.argmax(size)
+        pivot, old = rows[best], rows[k]
+        pivot = pivot / pivot[k]
+        rows = jnp.where((place == best)[:, None], old[None], rows)
+        rows = rows - rows[:, k][:, None] * pivot[None]
+        return jnp.where((place == k)[:, None], pivot[None], rows)
+
+    return jax.lax.fori_loop(0, len(right), step, jnp.concatenate([matrix, right[:, None]], axis=1))[:, -1]

@@ -17,7 +17,7 @@ from ..errors import AnalogSNNError, InputError
 from ..waveforms import Waveforms
 from ._derivative import waveforms_with_derivatives
 from ._lane_start import family
-from ._lanes import CHUNK, collect
+from ._lanes import collect
 from ._plan import Run, kept_states, narrowed
 from ._start import check_masses
 from ._transient import make_plan
@@ -38,7 +38,7 @@ def lane_gradients(
     save: Sequence[str] | None = None,
     save_at: Any = None,
     max_steps: int = 5_000_000,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[int, Differentiated | AnalogSNNError]]:
     """The value of a measure in each lane, and its derivative by the parameters that all lanes share.

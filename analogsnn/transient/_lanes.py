@@ -31,9 +31,12 @@ from ._plan import Run, choose_points
 from ._start import check_masses
 from ._transient import make_plan, transient, unfinished
 
-CHUNK = 64
+# What XLA spends on starting each operation is shared by a chunk, and its numbers must stay in the cache (5 KB a lane
+# of the neuron). Measured there, microseconds a lane and step with 32, 64, 128, 256 lanes: 4.9, 3.7, 2.7, 3.8. A chunk
+# costs as much with fewer lanes in it, so that few lanes get a small one.
+WIDTHS = (16, 32, 64, 128)
 # Loops over lanes work on so many at a time; a rest would be computed by other instructions, which round differently.
-LEAST = 16
+LEAST_LANES = 16
 PIECE = 256  # steps tried between two looks at who has ended
 
 Result = tuple[int, Waveforms | AnalogSNNError]
@@ -49,7 +52,7 @@ def transient_lanes(
     save: Sequence[str] | None = None,
     save_at: Any = None,
     max_steps: int = 5_000_000,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     workers: int | None = None,
     lanes: Sequence[int] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -64,8 +67,8 @@ def transient_lanes(
     - `parameters`: by path, the values `[lane]` in SI units: `{"x1.xin.dvt": [1e-3, -2e-3], "iin.dc": [1e-10, 2e-10]}`.
     - `t_stop`, `accuracy`, `rtol`, `save`, `save_at`, `max_steps`: as of `transient`. With `save`, only these nodes and
       no currents are kept, which is less to store and faster.
-    - `chunk`: how many lanes run side by side, a multiple of 16. `workers`: how many chunks at once; by default one a
-      processor, or one a device where that is no CPU.
+    - `chunk`: how many lanes run side by side, a multiple of 16; by default 128, or 16, 32, 64 where these hold all.
+      `workers`: how many chunks at once; by default one a processor, or one a device where that is no CPU.
     - `lanes`: which lanes to run, by default all: results are the same whatever is chosen.
     - `progress`: called with the number of lanes that have ended.
 
@@ -88,8 +91,8 @@ def transient_lanes(
     wanted = range(count) if lanes is None else [int(lane) for lane in lanes]
     if any(not 0 <= lane < count for lane in wanted):
         raise InputError(f"lanes names a lane that is none of the {count} in parameters; they count from 0.")
-    if chunk < LEAST or chunk % LEAST:
-        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST}.")
+    if chunk is not None and (chunk < LEAST_LANES or chunk % LEAST_LANES):
+        raise InputError(f"the chunk is {chunk}; it must be a multiple of {LEAST_LANES}.")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one is needed.")
     check_masses(circuit)
@@ -124,13 +127,15 @@ def _waveforms(members: Family, lane: int, run: Run) -> Waveforms:
 
 
 def collect(
-    members: Family, wanted: list[int], chunk: int, workers: int | None, finish: Callable[[int, Run], Any],
+    members: Family, wanted: list[int], chunk: int | None, workers: int | None, finish: Callable[[int, Run], Any],
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """What `finish`, called in the workers' threads, makes of each lane's run, or the lane's error, as lanes end."""
     devices = jax.local_devices()
     if workers is None:
         workers = (os.cpu_count() or 1) if devices[0].platform == "cpu" else len(devices)
+    if chunk is None:
+        chunk = next((width for width in WIDTHS if width * workers >= len(wanted)), WIDTHS[-1])
     workers = max(1, min(workers, -(-len(wanted) // chunk)))
     results: queue.Queue[tuple[int, Any] | BaseException | None] = queue.Queue(maxsize=2 * chunk * workers)
     stopped, waiting = threading.Event(), _Waiting(wanted, workers)
@@ -227,7 +232,7 @@ class _Chunk:
                 self.load.lanes,
             )  # fmt: skip
             self.load = self.load._replace(lanes=lanes)
-            self._read(np.asarray(rows)[: int(count)], put)
+            self._read(np.ascontiguousarray(np.asarray(rows)[: int(count)].transpose(2, 0, 1)), put)
 
     def _fill(self, ready: Batch, queued: list[int], vacant: list[int]) -> tuple[list[int], list[int]]:
         """Put lanes of a batch into vacant places; gives who still waits, and what is still vacant."""
@@ -238,7 +243,7 @@ class _Chunk:
             self.places[place] = _Place(lane, ready)
         fresh = ready.load
         if self.load is None:
-            status = jnp.full(self.width, VACANT)
+            status = np.full(self.width, VACANT)
             self.load = fresh._replace(lanes=fresh.lanes._replace(status=status))
         length = max(len(self.load.inputs.edges), len(fresh.inputs.edges))
         self.load, fresh = (load._replace(inputs=lengthened(load.inputs, length)) for load in (self.load, fresh))
@@ -246,13 +251,13 @@ class _Chunk:
         return queued[count:], vacant[count:]
 
     def _read(self, rows: np.ndarray, put: Callable[[tuple[int, Any]], None]) -> None:
-        """Take over the steps of a piece, and give the results of the lanes that have ended."""
+        """Take over the steps of a piece `[lane, step, number]`, and give the results of the lanes that have ended."""
         lanes = jax.tree.map(np.asarray, self.load.lanes)
         ended = []
         for k, place in enumerate(self.places):
             if place is None:
                 continue
-            place.rows.append(rows[rows[:, 0, k] > 0, 1:, k])
+            place.rows.append(rows[k, rows[k, :, 0] > 0, 1:])
             if lanes.status[k] != RUNNING or lanes.steps[k] >= self.members.plan.max_steps:
                 ended.append(k)
                 put((place.lane, self._result(place, jax.tree.map(lambda a, k=k: a[..., k], lanes))))

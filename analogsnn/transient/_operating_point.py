@@ -28,6 +28,7 @@ from ..circuit import (
     total_current,
 )
 from ..errors import ConvergenceError
+from ._elimination import solve_by_exchanging
 
 # SPICE's source of continuation: every node is first tied to its guess by a large conductance, S.
 FIRST_CONDUCTANCE, LAST_CONDUCTANCE = 1.0, 1e-19
@@ -39,8 +40,9 @@ FIRST_STEP = 1e-12  # s, of a transient run
 
 
 def _newton(
-    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any
-) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:
+    topology: Topology, extended: bool, values: Values, base: Any, clamped: Any, target: Any,
+    solve: Callable[[Any, Any], Any] = jnp.linalg.solve,
+) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:  # fmt: skip
     """Newton's method at one conductance to an anchor: from a state to the state, whether it settled, the last move."""
     parts = structure(topology, values)
     u = input_values(topology, base, values.formula, 0.0, values.celsius)
@@ -59,7 +61,7 @@ def _newton(
             slope = jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x + conductance * jnp.eye(len(x)))
             # Rows span many decades of current: scaled by their largest entry they do not.
             scale = jnp.maximum(jnp.max(jnp.abs(slope), axis=1), 1e-300)
-            move = -jnp.linalg.solve(slope / scale[:, None], residual / scale)
+            move = -solve(slope / scale[:, None], residual / scale)
             move = jnp.where(jnp.isfinite(move), move, LONGEST_MOVE)
             return x + jnp.clip(move, -LONGEST_MOVE, LONGEST_MOVE), move, count + 1
 
@@ -86,7 +88,9 @@ def settled_points(
 
     def one(values: Values, base: Any, target: Any) -> tuple[Any, Any]:
         start = jnp.where(clamped, target, guess)
-        x, near, _ = _newton(topology, extended, values, base, clamped, target)(start, 0.0, guess)
+        # Several threads call this at once, and may not call LAPACK (see `solve_by_exchanging`).
+        newton = _newton(topology, extended, values, base, clamped, target, solve_by_exchanging)
+        x, near, _ = newton(start, 0.0, guess)
         return x, near & jnp.all(jnp.isfinite(x))
 
     return jax.vmap(one, in_axes=(lane_axes(), 0, 0))(values, base, target)

@@ -48,6 +48,20 @@ def test_the_mirror_is_the_closed_form(deck: Netlist, unbroken: Campaign):
     assert unbroken.failed == 0
 
 
+def test_populations_average(unbroken: Campaign):
+    found = unbroken.averaging("i_out", (1, 2, 5))
+    values = unbroken["i_out"]
+    assert found[1] == pytest.approx(unbroken.statistics["i_out"].cv, rel=1e-12)
+    means = [values[k : k + 5].mean() for k in range(0, SAMPLES, 5)]
+    assert found[5] == pytest.approx(np.std(means, ddof=1) / np.mean(means), rel=1e-12)
+    # Independent samples average out as 1/√N: four standard errors of either spread
+    assert abs(found[5] * np.sqrt(5) / found[1] - 1) < 4 * (1 / np.sqrt(2 * SAMPLES) + 1 / np.sqrt(2 * SAMPLES / 5))
+    with pytest.raises(InputError, match="50 samples make 2 groups of 25; at least three are needed"):
+        unbroken.averaging("i_out", (25,))
+    with pytest.raises(InputError, match=r"no measure 'i_ot'"):
+        unbroken.averaging("i_ot")
+
+
 @pytest.fixture(scope="module")
 def synapse() -> Netlist:
     return library.read_bench("dpi_synapse")
@@ -159,7 +173,8 @@ def test_samples_without_a_value_are_counted(synapse: Netlist, tmp_path: Path):
     def first(waves: Waveforms) -> Any:
         return spike_time(waves, "x1.syn", 1, level - 1e-6)
 
-    chips = monte_carlo(synapse, {"first": first, "last": last}, samples=20, key=4, law=law, t_stop=stop)
+    # Chunks smaller than what lanes go by
+    chips = monte_carlo(synapse, {"first": first, "last": last}, samples=20, key=4, law=law, t_stop=stop, width=8)
     statistics = chips.statistics["first"]
     silent = int(np.isnan(chips["first"]).sum())
     assert 0 < silent < 20
@@ -182,7 +197,7 @@ def test_samples_without_a_value_are_counted(synapse: Netlist, tmp_path: Path):
     [
         ({"measure": "i_ot"}, r"mirror.cir has no measure 'i_ot'; there are i_out"),
         ({"engine": "hspice"}, r"there is no engine 'hspice'; there are jax, ngspice"),
-        ({"samples": 0}, r"0 samples in chunks of 64"),
+        ({"samples": 0}, r"0 samples in chunks of 128"),
         ({"measure": lambda waves: spike_time(waves, "in", 1)}, r"'measure' has no value in the circuit without mism"),
         ({"workers": "dask://nowhere:1"}, r"the engine jax takes a number of workers"),
         ({"engine": "ngspice", "workers": "dask://127.0.0.1:9"}, r"no Dask scheduler answers at tcp://127.0.0.1:9"),

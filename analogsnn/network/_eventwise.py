@@ -1,16 +1,19 @@
 r"""Surrogate gradients event by event: what `stepped` computes on matrices, for networks whose synapses are few.
 
-Forwards only neurons that spike touch their targets. Backwards a spike's derivative needs the sum over all targets of a
-neuron, at every step, for every neuron that might have spiked: on matrices nearly all of the cost. Here the surrogate
-ends `reach` e-folds from the threshold, and only neurons within it collect from their targets (sparse spiking
-gradients: Perez-Nieves & Goodman 2021, arXiv:2105.08810). Weights of synapses move with the spikes that there were.
+Forwards only neurons that spike touch their targets. Backwards the surrogate asks of every neuron at every step what a
+spike of it would do, a sum over all its targets: nearly all of the cost. That answer, the adjoint of the targets'
+currents, moves with the time constants of synapses and membranes, so it is asked for every `hold` steps and kept in
+between; for spikes that there were, and for the weights that they passed, it is exact. With `hold` one step the result
+is that of the matrices.
 
-States are stored at the begin of every piece of steps, and a piece is computed again on the way back: with pieces of
+States are stored at the begin of every piece of steps. A piece is computed again on the way back, with the
+derivatives of each step by u and by the currents, so that the way back itself only multiplies. With pieces of
 $\sqrt T$ steps, memory is that of some $2\sqrt T$ of them.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,7 +29,7 @@ WAIT = 20e-3  # s: a membrane that stands still below its threshold counts as if
 
 
 class Plan(NamedTuple):
-    """What a compiled run is made for: steps, those of a piece, between samples, before the counts; the surrogate."""
+    """What a compiled run is made for: steps, those of a piece, between samples, before the counts, of `hold`."""
 
     total: int
     piece: int
@@ -35,7 +38,7 @@ class Plan(NamedTuple):
     dt: float
     fade: float
     sharpness: float
-    reach: float
+    hold: int
 
 
 class Cells(eqx.Module):
@@ -74,10 +77,9 @@ def advance(cells: Any, u: jax.Array, i: jax.Array, ahp: jax.Array, part: jax.Ar
     return jnp.where(part > 0, u_new, u)
 
 
-def density(over: jax.Array, way: jax.Array, dt: float, sharpness: float, reach: float) -> jax.Array:
+def density(over: jax.Array, way: jax.Array, dt: float, sharpness: float) -> jax.Array:
     """The surrogate derivative of a spike by u: a crossing weighs the same at any step (see `_surrogate`)."""
-    value = 0.5 * sharpness * (way + dt / WAIT) / (1 + sharpness * jnp.abs(over)) ** 2
-    return jnp.where(jnp.abs(over) <= reach, value, 0)
+    return 0.5 * sharpness * (way + dt / WAIT) / (1 + sharpness * jnp.abs(over)) ** 2
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -98,11 +100,8 @@ def _no_derivative(primals, tangents):
 
 
 def _begin(cells: Cells, wires: Wires) -> dict[str, jax.Array]:
-    n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
-    return {
-        "u": wires.u_reset, "rest": jnp.zeros(n, dtype), "i": jnp.full(wires.gain.shape, cells.i0, dtype),
-        "trace": jnp.zeros(n, dtype),
-    }  # fmt: skip
+    zero = jnp.zeros_like(wires.u_spike)
+    return {"u": wires.u_reset, "rest": zero, "i": jnp.full_like(wires.gain, cells.i0), "trace": zero}
 
 
 def _split(cells: Cells, i: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -123,40 +122,54 @@ def _each(active: jax.Array, body, carry):
     return jax.lax.while_loop(lambda loop: jnp.any(loop[0]), one, (active, carry))[1]
 
 
-def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state):
-    """One step: the state after it, and what became of the membranes."""
+def _row(array: jax.Array, index) -> jax.Array:
+    return jax.lax.dynamic_index_in_dim(array, index, keepdims=False)
+
+
+def _at(array: jax.Array, index: jax.Array) -> jax.Array:
+    return array.at[index].get(mode="promise_in_bounds")
+
+
+def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool = False):
+    """One step: the state after it, its spikes and distances from the threshold, and with `keep` its derivatives."""
     n = cells.i_leak.shape[0]
     u, rest = state["u"], state["rest"]
     i = jnp.maximum(state["i"] * wires.decay, cells.i0)
     part = jnp.clip(1 - rest, 0, 1)
-    u_new = advance(cells, u, *_split(cells, i), part, plan.dt)
+    if keep:
+        u_new, pull = jax.vjp(lambda *given: advance(cells, *given, part, plan.dt), u, *_split(cells, i))
+        by_u, by_i, by_ahp = pull(jnp.ones_like(u))
+    else:
+        u_new = advance(cells, u, *_split(cells, i), part, plan.dt)
     over = u_new - wires.u_spike
     spiked = over >= 0
     left = part * over / jnp.maximum(u_new - u, 1e-6)  # of the step, after the crossing
     rest = jnp.where(spiked, wires.refractory - left, jnp.maximum(rest - 1, 0))
+    kept = {}
+    if keep:
+        steep = density(over, jnp.abs(u_new - u), plan.dt, plan.sharpness)
+        kept = {"by_u": by_u, "by_i": by_i, "by_ahp": by_ahp, "steep": steep, "left": jnp.where(spiked, left, -1)}
     # The membranes have read the currents before any event changes them, so the change can be made in place.
     i, spiked, left, over = jax.lax.optimization_barrier((i, spiked, left, over))
 
     def deliver(row, times, i):
-        at = jax.lax.dynamic_index_in_dim(targets, row, keepdims=False)
-        charge = jax.lax.dynamic_index_in_dim(wires.charge, row, keepdims=False)
-        gain = wires.gain[at]
-        return i.at[at].set(on_phase(i[at] / gain, charge * times) * gain, mode="promise_in_bounds")
+        at, charge = _row(targets, row), _row(wires.charge, row)
+        gain = _at(wires.gain, at)
+        return i.at[at].set(on_phase(_at(i, at) / gain, charge * times) * gain, mode="promise_in_bounds")
 
-    if inputs_of(x):
+    if len(x):
         i = _each(x > 0, lambda c, i: deliver(n + c, x[c], i), i)
 
     def fire(j, carry):
         i, trace = carry
-        return deliver(j, 1, i), trace.at[j].add(plan.fade ** jnp.clip(left[j], 0, 1))
+        return deliver(j, 1, i), trace.at[j].add(_faded(plan, left[j]))
 
     i, trace = _each(spiked, fire, (i, state["trace"] * plan.fade))
-    return {"u": jnp.where(spiked, wires.u_reset, u_new), "rest": rest, "i": i, "trace": trace}, (spiked, over)
+    return {"u": jnp.where(spiked, wires.u_reset, u_new), "rest": rest, "i": i, "trace": trace}, spiked, over, kept
 
 
-def inputs_of(x: jax.Array) -> bool:
-    """Whether there are input channels."""
-    return x.shape[0] > 0
+def _faded(plan: Plan, left: jax.Array) -> jax.Array:
+    return jnp.exp(math.log(plan.fade) * jnp.clip(left, 0, 1))
 
 
 def _pieces(plan: Plan) -> int:
@@ -166,21 +179,15 @@ def _pieces(plan: Plan) -> int:
 def _forward(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
     n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
     state = _begin(cells, wires)
-    saved = {k: jnp.zeros((_pieces(plan), *v.shape), dtype) for k, v in state.items() if k != "trace"}
+    saved = {k: jnp.zeros((_pieces(plan), *v.shape), dtype) for k, v in state.items()}
     found = {
         "counts": jnp.zeros(n, dtype), "peak": jnp.full(n, -jnp.inf, dtype), "peak_at": jnp.full(n, -1, jnp.int32),
         "samples": jnp.zeros((plan.total // plan.every, n), dtype),
     }  # fmt: skip
 
     def one(k, carry):
-        state, saved, found = carry
-        saved = jax.lax.cond(
-            k % plan.piece == 0,
-            lambda s: {key: s[key].at[k // plan.piece].set(state[key]) for key in s},
-            lambda s: s,
-            saved,
-        )
-        state, (spiked, over) = _step(plan, cells, wires, targets, inputs[k], state)
+        state, found = carry
+        state, spiked, over, _ = _step(plan, cells, wires, targets, inputs[k], state)
         higher = ~spiked & (over > found["peak"])
         samples = jax.lax.cond(
             (k + 1) % plan.every == 0,
@@ -194,9 +201,16 @@ def _forward(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
             "peak_at": jnp.where(higher, k, found["peak_at"]),
             "samples": samples,
         }
+        return state, found
+
+    def piece(p, carry):
+        state, saved, found = carry
+        saved = {key: value.at[p].set(state[key]) for key, value in saved.items()}
+        last = jnp.minimum((p + 1) * plan.piece, plan.total)
+        state, found = jax.lax.fori_loop(p * plan.piece, last, one, (state, found))
         return state, saved, found
 
-    _, saved, found = jax.lax.fori_loop(0, plan.total, one, (state, saved, found))
+    _, saved, found = jax.lax.fori_loop(0, _pieces(plan), piece, (state, saved, found))
     return (found["samples"], found["counts"], found["peak"]), (saved, found["peak_at"])
 
 
@@ -205,90 +219,106 @@ def _forward_saving(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
     return out, (cells, wires, targets, inputs, *kept)
 
 
+def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first, count) -> dict[str, jax.Array]:
+    """What the way back needs of each step of a piece: state before it and derivatives; the currents after it too."""
+    k, n = len(cells.names), cells.i_leak.shape[0]
+    each = {"u": (n,), "rest": (n,), "by_u": (n,), "by_i": (k, n), "by_ahp": (n,), "steep": (n,), "left": (n,)}
+    steps = {name: jnp.zeros((plan.piece, *shape), wires.gain.dtype) for name, shape in each.items()}
+    steps["i"] = jnp.zeros((plan.piece + 1, *wires.gain.shape), wires.gain.dtype)
+
+    def one(j, carry):
+        state, steps = carry
+        before = {name: state[name] for name in ("u", "rest", "i")}
+        state, _, _, kept = _step(plan, cells, wires, targets, inputs[first + j], state, keep=True)
+        return state, {name: steps[name].at[j].set(value) for name, value in (before | kept).items()}
+
+    state, steps = jax.lax.fori_loop(0, count, one, (state, steps))
+    return steps | {"i": steps["i"].at[count].set(state["i"])}
+
+
 def _backward(plan: Plan, kept, given):
     cells, wires, targets, inputs, saved, peak_at = kept
     given_samples, given_counts, given_peak = given
     n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
     zero = jnp.zeros(n, dtype)
 
-    def again(first, count):
-        """The states at the begin of every step of a piece, and after its last one."""
-        state = {k: v[first // plan.piece] for k, v in saved.items()} | {"trace": zero}
-        steps = {k: jnp.zeros((plan.piece + 1, *v.shape), dtype) for k, v in state.items() if k != "trace"}
-
-        def one(j, carry):
-            state, steps = carry
-            steps = {k: v.at[j].set(state[k]) for k, v in steps.items()}
-            state, _ = _step(plan, cells, wires, targets, inputs[first + j], state)
-            return state, steps
-
-        state, steps = jax.lax.fori_loop(0, count, one, (state, steps))
-        return {k: v.at[count].set(state[k]) for k, v in steps.items()}
-
     def back(k, j, steps, carry):
-        lam, total = carry
-        u, rest, start, after = steps["u"][j], steps["rest"][j], steps["i"][j], steps["i"][j + 1]
-        before = jnp.maximum(start * wires.decay, cells.i0)
-        part = jnp.clip(1 - rest, 0, 1)
-        i, ahp = _split(cells, before)
-        u_new, pull = jax.vjp(lambda c, u, i, a: advance(c, u, i, a, part, plan.dt), cells, u, i, ahp)
-        over = u_new - wires.u_spike
-        spiked = over >= 0
-        steep = density(over, jnp.abs(u_new - u), plan.dt, plan.sharpness, plan.reach)
-        weight_of = jnp.where(spiked, plan.fade ** jnp.clip(part * over / jnp.maximum(u_new - u, 1e-6), 0, 1), 1)
-        trace = lam["trace"] + jnp.where(
-            (k + 1) % plan.every == 0, given_samples[jnp.minimum(k // plan.every, len(given_samples) - 1)], 0
+        lam, held, total = carry
+        step = {name: _row(value, j) for name, value in steps.items()}
+        after = _row(steps["i"], j + 1)
+        faded = step["i"] * wires.decay
+        before = jnp.maximum(faded, cells.i0)
+        spiked = step["left"] >= 0
+        trace = jax.lax.cond(
+            (k + 1) % plan.every == 0, lambda t: t + _row(given_samples, k // plan.every), lambda t: t, lam["trace"]
         )
-        direct = trace * weight_of + jnp.where(k >= plan.start, given_counts, 0)
-        ratio = after / (after + wires.gain)
-        by_charge = lam["i"] * wires.gain * ratio
-        by_before = lam["i"] * ratio * (before + wires.gain) / before
-        by_gain = lam["i"] * (after - before * ratio * (before + wires.gain) / before) / wires.gain
-        by_charge, direct, steep, spiked = jax.lax.optimization_barrier((by_charge, direct, steep, spiked))
 
-        def gather(row):
-            return by_charge[jax.lax.dynamic_index_in_dim(targets, row, keepdims=False)]
+        def ask(held):
+            """What a spike of each neuron would do now."""
+            charged = lam["i"] * wires.gain * after / (after + wires.gain)
+            return jnp.sum(wires.charge[:n] * _at(charged, targets[:n]), axis=1)
 
-        def collect(row, carry):
-            by_over, by_weight = carry
-            received = gather(row)
-            own = jax.lax.dynamic_index_in_dim(wires.charge, row, keepdims=False)
-            by_over = by_over.at[row].set((jnp.sum(own * received) + direct[row]) * steep[row])
-            return by_over, by_weight.at[row].add(jnp.where(spiked[row], received, 0))
+        held = jax.lax.cond(((k + 1) % plan.hold == 0) | (k == plan.total - 1), ask, lambda h: h, held)
 
-        by_over, by_weight = _each(spiked | (steep > 0), collect, (zero, total["charge"]))
-        x = inputs[k]
-        if inputs_of(x):
-            by_weight = _each(x > 0, lambda c, w: w.at[n + c].add(gather(n + c) * x[c]), by_weight)
-        by_over = by_over + jnp.where(peak_at == k, given_peak, 0)
-        by_cells, by_u, by_i, by_ahp = pull(jnp.where(spiked, 0, lam["u"]) + by_over)
-        rows = [by_i, by_ahp[None]] if wires.gain.shape[0] > by_i.size + 1 else [by_i]
-        by_before = by_before + jnp.append(jnp.concatenate(rows).ravel(), jnp.zeros(1, dtype))
-        by_before = jnp.where(start * wires.decay > cells.i0, by_before, 0)
+        def pulses(row, carry):
+            """What the pulses of a row received, and the way of the adjoint through them."""
+            by_i, by_charge = carry
+            at = _row(targets, row)
+            lam_i, gain, i0, i1 = (_at(x, at) for x in (lam["i"], wires.gain, before, after))
+            ratio = i1 / (i1 + gain)
+            received = lam_i * gain * ratio
+            by_i = by_i.at[at].set(lam_i * ratio * (i0 + gain) / i0, mode="promise_in_bounds")
+            return received, (by_i, by_charge)
+
+        def spike(row, carry):
+            direct, held, *rest = carry
+            received, (by_i, by_charge) = pulses(row, rest)
+            held = held.at[row].set(jnp.sum(_row(wires.charge, row) * received))
+            direct = direct.at[row].multiply(_faded(plan, step["left"][row]))
+            return direct, held, by_i, by_charge.at[row].add(received)
+
+        def event(c, carry):
+            received, (by_i, by_charge) = pulses(n + c, carry)
+            return by_i, by_charge.at[n + c].add(received * inputs[k, c])
+
+        found = (trace, held, lam["i"], total["charge"])
+        direct, held, by_i, by_charge = _each(spiked, spike, found)
+        if inputs.shape[1]:
+            by_i, by_charge = _each(inputs[k] > 0, event, (by_i, by_charge))
+        direct = direct + jnp.where(k >= plan.start, given_counts, 0)
+        by_over = (held + direct) * step["steep"] + jnp.where(peak_at == k, given_peak, 0)
+        by_new = jnp.where(spiked, 0, lam["u"]) + by_over
+        rows = [step["by_i"] * by_new, (step["by_ahp"] * by_new)[None]]
+        rows = rows if wires.gain.shape[0] > step["by_i"].size + 1 else rows[:1]
+        own = jnp.append(jnp.concatenate(rows).ravel(), jnp.zeros(1, dtype))
+        by_start = jnp.where(faded > cells.i0, by_i + own, 0)
+        part = jnp.clip(1 - step["rest"], 0, 1)
+        _, pull = jax.vjp(lambda c: advance(c, step["u"], *_split(cells, before), part, plan.dt), cells)
         total = {
-            "cells": jax.tree.map(jnp.add, total["cells"], by_cells),
-            "decay": total["decay"] + by_before * start,
-            "gain": total["gain"] + by_gain,
-            "charge": by_weight,
+            "cells": jax.tree.map(jnp.add, total["cells"], pull(by_new)[0]),
+            "decay": total["decay"] + by_start * step["i"],
+            "gain": total["gain"] + (lam["i"] * after - by_i * before) / wires.gain,
+            "charge": by_charge,
             "u_spike": total["u_spike"] - by_over,
             "u_reset": total["u_reset"] + jnp.where(spiked, lam["u"], 0),
         }
-        return {"u": by_u, "i": by_before * wires.decay, "trace": trace * plan.fade}, total
+        lam = {"u": step["by_u"] * by_new, "i": by_start * wires.decay, "trace": trace * plan.fade}
+        return lam, held, total
 
     def piece(p, carry):
-        first = (_pieces(plan) - 1 - p) * plan.piece
+        p = _pieces(plan) - 1 - p
+        first = p * plan.piece
         count = jnp.minimum(plan.piece, plan.total - first)
-        steps = again(first, count)
-        return jax.lax.fori_loop(
-            0, count, lambda j, c: back(first + count - 1 - j, count - 1 - j, steps, c), carry
-        )
+        state = {name: value[p] for name, value in saved.items()}
+        steps = _again(plan, cells, wires, targets, inputs, state, first, count)
+        return jax.lax.fori_loop(0, count, lambda j, c: back(first + count - 1 - j, count - 1 - j, steps, c), carry)
 
     lam = {"u": zero, "i": jnp.zeros_like(wires.gain), "trace": zero}
     total = {
         "cells": jax.tree.map(jnp.zeros_like, cells), "decay": jnp.zeros_like(wires.decay),
         "gain": jnp.zeros_like(wires.gain), "charge": jnp.zeros_like(wires.charge), "u_spike": zero, "u_reset": zero,
     }  # fmt: skip
-    lam, total = jax.lax.fori_loop(0, _pieces(plan), piece, (lam, total))
+    lam, _, total = jax.lax.fori_loop(0, _pieces(plan), piece, (lam, zero, total))
     by_wires = Wires(
         total["decay"], total["gain"], total["charge"], total["u_spike"], total["u_reset"] + lam["u"], zero
     )

@@ -11,8 +11,7 @@ surrogate's bias (docs/training.md has its size):
 3. positive feedback and the NMDA gate do not amplify: $\partial u'/\partial u \le 1$ for every step, so that gradients
    can only grow along loops of synapses.
 
-Networks of few synapses run event by event instead (`_eventwise`), with the same answers; there the surrogate ends
-`reach` e-folds from the threshold. Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
+Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ._eventwise import Cells, Plan, Wires, advance, density, run, without_deriv
 from ._exact import pulsed
 
 SHARPNESS = 1.0  # β, per e-fold of the membrane current
-REACH = 4.0  # e-folds from the threshold at which the surrogate of a sparse network ends
+HOLD = 5e-4  # s between questions what a spike would do, in sparse networks
 
 
 class Stepped(NamedTuple):
@@ -52,7 +51,7 @@ def stepped(
     every: int | None = None,
     start: int = 0,
     checkpoints: bool = True,
-    reach: float | None = None,
+    hold: float = HOLD,
 ) -> Stepped:
     """Run a network over binned inputs; differentiable.
 
@@ -64,13 +63,10 @@ def stepped(
     - `sharpness`: β of the surrogate. `tau`: s, with which each spike decays in `traces`.
     - `every`: steps between samples of `traces`; the last step alone unless given. `start`: first step of the counts.
     - `checkpoints`: False keeps every step for the way back, in more memory and less time.
-    - `reach`: e-folds from the threshold at which the surrogate ends; without end for `dense`, 4 for `sparse`.
+    - `hold`: s; of `sparse` alone (see `_eventwise`).
     """
     if devices.targets is not None:
-        return _by_events(
-            devices, inputs, dt, sharpness, tau, every, start, checkpoints, REACH if reach is None else reach
-        )
-    reach = np.inf if reach is None else reach
+        return _by_events(devices, inputs, dt, sharpness, tau, every, start, checkpoints, hold)
     d, total = devices, inputs.shape[0]
     every = total if every is None else every
     n, dtype = d.neurons, d.weight.dtype
@@ -94,7 +90,7 @@ def stepped(
         part = jnp.clip(1 - rest, 0, 1)
         u_new = advance(d, u, i, ahp, part, dt)
         over = u_new - d.u_spike
-        spike = _spike(over, density(over, jax.lax.stop_gradient(jnp.abs(u_new - u)), dt, sharpness, reach))
+        spike = _spike(over, density(over, jax.lax.stop_gradient(jnp.abs(u_new - u)), dt, sharpness))
         spiked = jax.lax.stop_gradient(spike) > 0
         left = jax.lax.stop_gradient(part * over / jnp.maximum(u_new - u, 1e-6))  # of the step, after the crossing
         rest = jnp.where(spiked, refractory - left, jnp.maximum(rest - 1, 0))
@@ -130,11 +126,11 @@ def stepped(
     return Stepped(sampled, counts, peak)
 
 
-def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, reach) -> Stepped:
+def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -> Stepped:
     n, k, total = d.neurons, len(d.names), inputs.shape[0]
     every = total if every is None else every
     piece = max(1, round(np.sqrt(total))) if checkpoints else total
-    plan = Plan(total, piece, every, start, dt, float(np.exp(-dt / tau)), sharpness, reach)
+    plan = Plan(total, piece, every, start, dt, float(np.exp(-dt / tau)), sharpness, max(1, round(hold / dt)))
     one = jnp.ones(1, d.weight.dtype)
     decay, gain, unit = d.decay.ravel(), d.dpi_gain.ravel(), jnp.append(d.unit.ravel(), 1)
     charge, targets = d.weight * unit[d.targets], d.targets

@@ -25,6 +25,12 @@ from ..errors import InputError
 from ._exact import membrane_slope
 from ._stepping import on_phase
 
+SLOPES = ("by_u", "by_drive", "by_leak", "by_nmda")
+# A current of each DPI acts as an input, a leak, or as what the NMDA gate lets pass.
+_ACTS = {
+    "AMPA": ("by_drive", 1), "GABA_B": ("by_drive", -1), "GABA_A": ("by_leak", 1), "AHP": ("by_leak", 1),
+    "NMDA": ("by_nmda", 1),
+}  # fmt: skip
 WAIT = 20e-3  # s: a membrane that stands still below its threshold counts as if it would rise by an e-fold in this time
 
 
@@ -55,9 +61,10 @@ class Cells(eqx.Module):
 
 
 class Wires(NamedTuple):
-    """All DPIs in one row, D · N of them (the adaptation last) and a sink, and what the sources do to them.
+    """All DPIs in one row, D · N of them (the adaptation last), and what the sources do to them.
 
-    `decay`: factor of a step, `gain`: pA, [D · N + 1]; `charge`: dimensionless, [S, F].
+    `decay`: factor of a step, `gain`: pA, [D · N]; `charge`: dimensionless, [S, F], with targets from D · N on for
+    padding.
     """
 
     decay: jax.Array
@@ -107,7 +114,7 @@ def _begin(cells: Cells, wires: Wires) -> dict[str, jax.Array]:
 def _split(cells: Cells, i: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Synaptic currents [K, N] and adaptation [N] above the floor."""
     k, n = len(cells.names), cells.i_leak.shape[0]
-    above = i[:-1].reshape(-1, n) - cells.i0
+    above = i.reshape(-1, n) - cells.i0
     return above[:k], above[k] if len(above) > k else jnp.zeros_like(cells.i_leak)
 
 
@@ -127,7 +134,7 @@ def _row(array: jax.Array, index) -> jax.Array:
 
 
 def _at(array: jax.Array, index: jax.Array) -> jax.Array:
-    return array.at[index].get(mode="promise_in_bounds")
+    return array.at[index].get(mode="clip")  # padding reads the last one, and is dropped or has no charge
 
 
 def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool = False):
@@ -136,11 +143,19 @@ def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool 
     u, rest = state["u"], state["rest"]
     i = jnp.maximum(state["i"] * wires.decay, cells.i0)
     part = jnp.clip(1 - rest, 0, 1)
+    synaptic, ahp = _split(cells, i)
+    slopes = ()
     if keep:
-        u_new, pull = jax.vjp(lambda *given: advance(cells, *given, part, plan.dt), u, *_split(cells, i))
-        by_u, by_i, by_ahp = pull(jnp.ones_like(u))
+
+        def moved(u, i_dc, i_leak, nmda):
+            mine = eqx.tree_at(lambda c: (c.i_dc, c.i_leak), cells, (i_dc, i_leak))
+            rows = [synaptic[k] + nmda if name == "NMDA" else synaptic[k] for k, name in enumerate(cells.names)]
+            return advance(mine, u, jnp.stack(rows), ahp, part, plan.dt)
+
+        u_new, pull = jax.vjp(moved, u, cells.i_dc, cells.i_leak, jnp.zeros_like(u))
+        slopes = pull(jnp.ones_like(u))
     else:
-        u_new = advance(cells, u, *_split(cells, i), part, plan.dt)
+        u_new = advance(cells, u, synaptic, ahp, part, plan.dt)
     over = u_new - wires.u_spike
     spiked = over >= 0
     left = part * over / jnp.maximum(u_new - u, 1e-6)  # of the step, after the crossing
@@ -148,14 +163,14 @@ def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool 
     kept = {}
     if keep:
         steep = density(over, jnp.abs(u_new - u), plan.dt, plan.sharpness)
-        kept = {"by_u": by_u, "by_i": by_i, "by_ahp": by_ahp, "steep": steep, "left": jnp.where(spiked, left, -1)}
+        kept = dict(zip(SLOPES, slopes, strict=True)) | {"steep": steep, "left": jnp.where(spiked, left, -1)}
     # The membranes have read the currents before any event changes them, so the change can be made in place.
     i, spiked, left, over = jax.lax.optimization_barrier((i, spiked, left, over))
 
     def deliver(row, times, i):
         at, charge = _row(targets, row), _row(wires.charge, row)
         gain = _at(wires.gain, at)
-        return i.at[at].set(on_phase(_at(i, at) / gain, charge * times) * gain, mode="promise_in_bounds")
+        return i.at[at].set(on_phase(_at(i, at) / gain, charge * times) * gain, mode="drop")
 
     if len(x):
         i = _each(x > 0, lambda c, i: deliver(n + c, x[c], i), i)
@@ -214,16 +229,29 @@ def _forward(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
     return (found["samples"], found["counts"], found["peak"]), (saved, found["peak_at"])
 
 
-def _forward_saving(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
-    out, kept = _forward(plan, cells, wires, targets, inputs)
-    return out, (cells, wires, targets, inputs, *kept)
+class _Wanted(eqx.Module):
+    """Whether anything but the weights is differentiated by, which costs more."""
+
+    devices: bool = eqx.field(static=True)
+
+
+def _forward_saving(plan: Plan, cells: Any, wires: Any, targets: Any, inputs: Any):
+    given = (cells, wires, targets, inputs)
+
+    def is_given(x: Any) -> bool:
+        return hasattr(x, "perturbed")
+
+    others = jax.tree.leaves((cells, wires._replace(charge=None)), is_leaf=is_given)
+    wanted = _Wanted(any(x.perturbed for x in others))
+    values = jax.tree.map(lambda x: x.value, given, is_leaf=is_given)
+    out, kept = _forward(plan, *values)
+    return out, (wanted, *values, *kept)
 
 
 def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first, count) -> dict[str, jax.Array]:
     """What the way back needs of each step of a piece: state before it and derivatives; the currents after it too."""
-    k, n = len(cells.names), cells.i_leak.shape[0]
-    each = {"u": (n,), "rest": (n,), "by_u": (n,), "by_i": (k, n), "by_ahp": (n,), "steep": (n,), "left": (n,)}
-    steps = {name: jnp.zeros((plan.piece, *shape), wires.gain.dtype) for name, shape in each.items()}
+    shape = (plan.piece, cells.i_leak.shape[0])
+    steps = {name: jnp.zeros(shape, wires.gain.dtype) for name in ("u", "rest", *SLOPES, "steep", "left")}
     steps["i"] = jnp.zeros((plan.piece + 1, *wires.gain.shape), wires.gain.dtype)
 
     def one(j, carry):
@@ -237,10 +265,15 @@ def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first
 
 
 def _backward(plan: Plan, kept, given):
-    cells, wires, targets, inputs, saved, peak_at = kept
-    given_samples, given_counts, given_peak = given
+    wanted, cells, wires, targets, inputs, saved, peak_at = kept
+    given_samples, given_counts, given_peak = (
+        jnp.zeros(g.shape, g.dtype) if isinstance(g, jax.custom_derivatives.SymbolicZero) else g for g in given
+    )
     n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
     zero = jnp.zeros(n, dtype)
+    fan_out, own_charge = targets[:n].T, wires.charge[:n].T  # [F, N]: sums over targets in the order of memory
+    names = [*cells.names, "AHP"][: wires.gain.shape[0] // n]
+    acts = [_ACTS[name] for name in names]
 
     def back(k, j, steps, carry):
         lam, held, total = carry
@@ -256,7 +289,7 @@ def _backward(plan: Plan, kept, given):
         def ask(held):
             """What a spike of each neuron would do now."""
             charged = lam["i"] * wires.gain * after / (after + wires.gain)
-            return jnp.sum(wires.charge[:n] * _at(charged, targets[:n]), axis=1)
+            return jnp.sum(own_charge * _at(charged, fan_out), axis=0)
 
         held = jax.lax.cond(((k + 1) % plan.hold == 0) | (k == plan.total - 1), ask, lambda h: h, held)
 
@@ -267,8 +300,7 @@ def _backward(plan: Plan, kept, given):
             lam_i, gain, i0, i1 = (_at(x, at) for x in (lam["i"], wires.gain, before, after))
             ratio = i1 / (i1 + gain)
             received = lam_i * gain * ratio
-            by_i = by_i.at[at].set(lam_i * ratio * (i0 + gain) / i0, mode="promise_in_bounds")
-            return received, (by_i, by_charge)
+            return received, (by_i.at[at].set(lam_i * ratio * (i0 + gain) / i0, mode="drop"), by_charge)
 
         def spike(row, carry):
             direct, held, *rest = carry
@@ -288,22 +320,25 @@ def _backward(plan: Plan, kept, given):
         direct = direct + jnp.where(k >= plan.start, given_counts, 0)
         by_over = (held + direct) * step["steep"] + jnp.where(peak_at == k, given_peak, 0)
         by_new = jnp.where(spiked, 0, lam["u"]) + by_over
-        rows = [step["by_i"] * by_new, (step["by_ahp"] * by_new)[None]]
-        rows = rows if wires.gain.shape[0] > step["by_i"].size + 1 else rows[:1]
-        own = jnp.append(jnp.concatenate(rows).ravel(), jnp.zeros(1, dtype))
-        by_start = jnp.where(faded > cells.i0, by_i + own, 0)
-        part = jnp.clip(1 - step["rest"], 0, 1)
-        _, pull = jax.vjp(lambda c: advance(c, step["u"], *_split(cells, before), part, plan.dt), cells)
-        total = {
-            "cells": jax.tree.map(jnp.add, total["cells"], pull(by_new)[0]),
-            "decay": total["decay"] + by_start * step["i"],
-            "gain": total["gain"] + (lam["i"] * after - by_i * before) / wires.gain,
-            "charge": by_charge,
-            "u_spike": total["u_spike"] - by_over,
-            "u_reset": total["u_reset"] + jnp.where(spiked, lam["u"], 0),
-        }
-        lam = {"u": step["by_u"] * by_new, "i": by_start * wires.decay, "trace": trace * plan.fade}
-        return lam, held, total
+        moved = {name: step[name] * by_new for name in SLOPES}
+        # DPI by DPI in place: any form that makes one array of them first takes ten times as long on a CPU.
+        by_start = by_i
+        for place, (name, sign) in enumerate(acts):
+            mine = jax.lax.slice_in_dim(by_i, place * n, (place + 1) * n) + sign * moved[name]
+            by_start = jax.lax.dynamic_update_slice_in_dim(by_start, mine, place * n, 0)
+        by_start = jnp.where(faded > cells.i0, by_start, 0)
+        total = total | {"charge": by_charge}
+        if wanted.devices:
+            part = jnp.clip(1 - step["rest"], 0, 1)
+            _, pull = jax.vjp(lambda c: advance(c, step["u"], *_split(cells, before), part, plan.dt), cells)
+            total |= {
+                "cells": jax.tree.map(jnp.add, total["cells"], pull(by_new)[0]),
+                "decay": total["decay"] + by_start * step["i"],
+                "gain": total["gain"] + (lam["i"] * after - by_i * before) / wires.gain,
+                "u_spike": total["u_spike"] - by_over,
+                "u_reset": total["u_reset"] + jnp.where(spiked, lam["u"], 0),
+            }
+        return {"u": moved["by_u"], "i": by_start * wires.decay, "trace": trace * plan.fade}, held, total
 
     def piece(p, carry):
         p = _pieces(plan) - 1 - p
@@ -314,15 +349,16 @@ def _backward(plan: Plan, kept, given):
         return jax.lax.fori_loop(0, count, lambda j, c: back(first + count - 1 - j, count - 1 - j, steps, c), carry)
 
     lam = {"u": zero, "i": jnp.zeros_like(wires.gain), "trace": zero}
-    total = {
+    total: dict[str, Any] = {"charge": jnp.zeros_like(wires.charge)}
+    others = {
         "cells": jax.tree.map(jnp.zeros_like, cells), "decay": jnp.zeros_like(wires.decay),
-        "gain": jnp.zeros_like(wires.gain), "charge": jnp.zeros_like(wires.charge), "u_spike": zero, "u_reset": zero,
+        "gain": jnp.zeros_like(wires.gain), "u_spike": zero, "u_reset": zero,
     }  # fmt: skip
-    lam, _, total = jax.lax.fori_loop(0, _pieces(plan), piece, (lam, zero, total))
-    by_wires = Wires(
-        total["decay"], total["gain"], total["charge"], total["u_spike"], total["u_reset"] + lam["u"], zero
-    )
+    lam, _, total = jax.lax.fori_loop(0, _pieces(plan), piece, (lam, zero, total | (others if wanted.devices else {})))
+    charge = jnp.where(targets < wires.gain.shape[0], total["charge"], 0)
+    total = others | total
+    by_wires = Wires(total["decay"], total["gain"], charge, total["u_spike"], total["u_reset"] + lam["u"], zero)
     return total["cells"], by_wires, None, None
 
 
-run.defvjp(_forward_saving, _backward)
+run.defvjp(_forward_saving, _backward, symbolic_zeros=True)

@@ -131,7 +131,6 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
     every = total if every is None else every
     piece = max(1, round(np.sqrt(total))) if checkpoints else total
     plan = Plan(total, piece, every, start, dt, float(np.exp(-dt / tau)), sharpness, max(1, round(hold / dt)))
-    one = jnp.ones(1, d.weight.dtype)
     decay, gain, unit = d.decay.ravel(), d.dpi_gain.ravel(), jnp.append(d.unit.ravel(), 1)
     charge, targets = d.weight * unit[d.targets], d.targets
     if d.adapts:
@@ -141,9 +140,8 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
         targets = jnp.append(jnp.where(targets == k * n, sink, targets), own[:, None].astype(targets.dtype), axis=1)
         charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
     wires = Wires(
-        jnp.concatenate([jnp.exp(-decay * dt), one]), jnp.concatenate([gain, one]), charge,
-        d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt),
-    )  # fmt: skip
+        jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt)
+    )
     cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
     return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
 

@@ -27,7 +27,7 @@ from ._eventwise import Cells, Plan, Wires, advance, density, run, without_deriv
 from ._exact import pulsed
 
 SHARPNESS = 1.0  # β, per e-fold of the membrane current
-HOLD = 5e-4  # s between questions what a spike would do, in sparse networks
+HOLD = 1e-3  # s between questions what a spike would do, in sparse networks
 
 
 class Stepped(NamedTuple):

@@ -63,8 +63,8 @@ benchmark-gradient: env system ## derivatives of spike times: errors, costs, doc
 benchmark-monte-carlo: env system ## mismatched circuits in lanes and in ngspice: a table of README.md, docs/figures/monte_carlo.png
 	$(BIN)/python benchmarks/monte_carlo.py --readme
 
-benchmark-network: env ## networks, cost per neuron and step: a table of README.md
-	$(BIN)/python benchmarks/network.py --readme
+benchmark-network: env ## networks, cost per neuron and step, ROCKPOOL=, BRIAN2= interpreters of peers: a table of README.md, docs/figures/network.png
+	$(BIN)/python benchmarks/network.py --readme $(if $(ROCKPOOL),--rockpool $(ROCKPOOL)) $(if $(BRIAN2),--brian2 $(BRIAN2))
 
 library: env system ## the table of the circuit library and its figures, from headers and ngspice runs
 	$(BIN)/python docs/make_library.py

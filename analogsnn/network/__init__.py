@@ -11,6 +11,7 @@ from ._dense import Devices as Devices
 from ._dense import allowed as allowed
 from ._dense import dense as dense
 from ._dense import mismatched as mismatched
+from ._dense import sparse as sparse
 from ._dense import with_weights as with_weights
 from ._encoder import level_crossings as level_crossings
 from ._events import read_events as read_events

@@ -13,18 +13,19 @@ import numpy as np
 from ..errors import InputError
 from ._mismatch import Mismatch
 from ._network import SYNAPSE_TYPES, Network
-from ._parameters import PA, charge_per_current, feedback_constants, lanes
+from ._parameters import PA, Lanes, charge_per_current, feedback_constants, lanes
 
 EXCITATORY, INHIBITORY = ("AMPA", "NMDA"), ("GABA_A", "GABA_B")
 
 
 class Devices(eqx.Module):
-    """The devices of one chip, every synapse of every type in a matrix; currents in pA.
+    """The devices of one chip; currents in pA.
 
     `S` sources are the neurons, then the input channels; `K` synapse types stand in the order of `names`.
 
     - `weight`: [K, S, N] weight currents, 0 where there is no synapse; `unit`: [K, N] dimensionless charge of a pulse
       of 1 pA, $t_p \\kappa/(C U_T)$.
+    - `targets`: None; from `sparse`, where `weight` is [S, F], the index type · N + neuron of each, K · N for padding.
     - `i_leak`, `i_gain`, `i_dc`, `u_spike`, `u_reset`, `t_ref` (s), `nmda_gate`: [N]. `decay` 1/s, `dpi_gain`: [K, N].
     - `ahp_decay`, `ahp_gain`, `ahp_charge`: [N], the adaptation; charge 0 for a neuron without.
     - `slew`: 1/(pA s). `i0`. `names`. `adapts`: whether any neuron does. `feedback`: (kind, constants).
@@ -49,6 +50,7 @@ class Devices(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
     adapts: bool = eqx.field(static=True)
     feedback: tuple[str, tuple[float, ...]] = eqx.field(static=True)
+    targets: jax.Array | None = None
 
     @property
     def neurons(self) -> int:
@@ -66,6 +68,35 @@ def dense(network: Network, *, dtype: np.dtype | type | None = None) -> Devices:
 
     **Raises** `InputError` for delays and depression, which training does not have.
     """
+    devices, p = _devices(network, dtype)
+    n, s, k = p.neurons, p.sources, len(devices.names)
+    matrix = np.zeros((len(p.names) * n + 1, s))
+    matrix[p.targets, np.arange(s)[:, None]] = p.charge
+    weight = matrix[: k * n].reshape(k, n, s).swapaxes(1, 2) / np.asarray(devices.unit, float)[:, None, :]
+    return replace(devices, weight=jnp.asarray(weight, devices.unit.dtype))
+
+
+def sparse(network: Network, *, dtype: np.dtype | type | None = None) -> Devices:
+    """As `dense`, with only the synapses that there are: for large networks, whose matrices are nearly empty.
+
+    `weight` is [source, fan-out]; synapses of one type that join the same pair are one. `stepped` then runs event by
+    event.
+    """
+    devices, p = _devices(network, dtype)
+    sink = len(devices.names) * p.neurons
+    rows = [t[t < sink] for t in p.targets]
+    width = max([1, *(len(r) for r in rows)])
+    targets = np.full((p.sources, width), sink, np.int32)
+    weight = np.zeros((p.sources, width))
+    unit = np.append(np.asarray(devices.unit, float).ravel(), 1.0)
+    for k, (row, target, charge) in enumerate(zip(rows, p.targets, p.charge, strict=True)):
+        targets[k, : len(row)] = row
+        weight[k, : len(row)] = charge[target < sink] / unit[row]
+    return replace(devices, weight=jnp.asarray(weight, devices.unit.dtype), targets=jnp.asarray(targets))
+
+
+def _devices(network: Network, dtype: np.dtype | type | None) -> tuple[Devices, Lanes]:
+    """The devices without their weights, and the lane that they come from."""
     for c in network.connections:
         if c.delay != "none" or c.stp:
             raise InputError(
@@ -74,25 +105,25 @@ def dense(network: Network, *, dtype: np.dtype | type | None = None) -> Devices:
             )
     p = lanes(network, [Mismatch()])
     names = tuple(k for k in p.names if k != "AHP")
-    n, s, k = p.neurons, p.sources, len(names)
+    n, k = p.neurons, len(names)
     dtype = np.dtype(np.float32 if dtype is None else dtype)
     unit = charge_per_current(network, names)  # 1/pA
-    matrix = np.zeros((len(p.names) * n + 1, s))
-    matrix[p.targets, np.arange(s)[:, None]] = p.charge
-    own = matrix[k * n : (k + 1) * n] if "AHP" in p.names else np.zeros((n, s))
+    first = k * n  # the adaptation, if there is any, and then the sink
+    own = np.where((p.targets >= first) & (p.targets < len(p.names) * n), p.charge, 0.0).sum(axis=1)[:n]
     per_dpi = {name: getattr(p, name).reshape(len(p.names), n) for name in ("decay", "dpi_gain")}
     ahp = {key: values[-1] if "AHP" in p.names else np.ones(n) for key, values in per_dpi.items()}
     arrays = {
-        "weight": matrix[: k * n].reshape(k, n, s).swapaxes(1, 2) / unit[:, None, :], "unit": unit,
+        "weight": np.zeros((p.sources, 0)), "unit": unit,
         "i_leak": p.i_leak[0], "i_gain": p.i_gain[0], "i_dc": p.i_dc[0], "u_spike": p.u_spike[0],
         "u_reset": p.u_reset[0], "t_ref": p.t_ref[0], "nmda_gate": p.nmda_gate[0],
         "decay": per_dpi["decay"][:k], "dpi_gain": per_dpi["dpi_gain"][:k], "ahp_decay": ahp["decay"],
-        "ahp_gain": ahp["dpi_gain"], "ahp_charge": np.diagonal(own[:, :n]),
+        "ahp_gain": ahp["dpi_gain"], "ahp_charge": own,
     }  # fmt: skip
-    return Devices(
+    devices = Devices(
         **{key: jnp.asarray(np.asarray(value, dtype)) for key, value in arrays.items()},
         slew=p.slew, i0=float(p.i0), names=names, adapts="AHP" in p.names, feedback=feedback_constants(network),
     )  # fmt: skip
+    return devices, p
 
 
 def mismatched(devices: Devices, cv: float, key: jax.Array) -> Devices:

@@ -14,7 +14,7 @@ itself. There is no stiff upswing in between, which is what makes such derivativ
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -52,6 +52,8 @@ def spike_trains(devices: Devices, events: Events, duration: float, max_spikes: 
     **Raises** `InputError` for bad events; `SimulationError` for more than `max_spikes` spikes, never dropped (inside
     `jit`, the error of `equinox.error_if`).
     """
+    if devices.targets is not None:
+        raise InputError("Exact spike trains are for small networks, on matrices; make the devices with dense(network).")
     time, channel = np.asarray(events.time, float), np.asarray(events.channel, np.int64)
     channels = devices.sources - devices.neurons
     if events.lane is not None or time.shape != channel.shape or time.ndim != 1:
@@ -156,7 +158,7 @@ def _earliest(membrane, t, u, z, a, start, until, u_spike):
     return jax.lax.cond(jnp.any(crosses), solve, lambda: jnp.full_like(start, jnp.inf))
 
 
-def membrane_slope(d: Devices, u, i, ahp, *, frozen: bool = False):
+def membrane_slope(d: Any, u, i, ahp, *, frozen: bool = False):
     """du/dt (1/s, [..., N]) at the synaptic currents `i` [..., K, N] and the adaptation (pA).
 
     `frozen`: without the derivatives of positive feedback and NMDA gate by u.
@@ -173,7 +175,7 @@ def membrane_slope(d: Devices, u, i, ahp, *, frozen: bool = False):
     return d.slew * (drive / (1 + i_mem / d.i_gain) - leak + _feedback(d, own, gate))
 
 
-def _feedback(d: Devices, u, i_mem):
+def _feedback(d: Any, u, i_mem):
     kind, c = d.feedback
     if kind == "none":
         return 0.0

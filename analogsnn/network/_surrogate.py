@@ -11,7 +11,7 @@ surrogate's bias (docs/training.md has its size):
 3. positive feedback and the NMDA gate do not amplify: $\partial u'/\partial u \le 1$ for every step, so that gradients
    can only grow along loops of synapses.
 
-Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
+Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._dense import Devices
-from ._exact import membrane_slope, pulsed
+from ._eventwise import Cells, Plan, Wires, advance, density, run, without_derivative
+from ._exact import pulsed
 
 SHARPNESS = 1.0  # β, per e-fold of the membrane current
-WAIT = 20e-3  # s: a membrane that stands still below its threshold counts as if it would rise by an e-fold in this time
+HOLD = 1e-3  # s between questions what a spike would do, in sparse networks
 
 
 class Stepped(NamedTuple):
@@ -50,16 +51,22 @@ def stepped(
     every: int | None = None,
     start: int = 0,
     checkpoints: bool = True,
+    hold: float = HOLD,
 ) -> Stepped:
-    """Run a network over binned inputs; differentiable, to be used under `jax.vmap` over samples and chips.
+    """Run a network over binned inputs; differentiable.
+
+    Matrices (`dense`) are to be used under `jax.vmap` over samples and chips, events (`sparse`) under `jax.lax.map`.
 
     **Arguments**
 
     - `inputs`: events in each step, [T, channels]. `dt`: s.
     - `sharpness`: β of the surrogate. `tau`: s, with which each spike decays in `traces`.
     - `every`: steps between samples of `traces`; the last step alone unless given. `start`: first step of the counts.
-    - `checkpoints`: False keeps every step for the way back, in more memory and two thirds of the time.
+    - `checkpoints`: False keeps every step for the way back, in more memory and less time.
+    - `hold`: s; of `sparse` alone (see `_eventwise`).
     """
+    if devices.targets is not None:
+        return _by_events(devices, inputs, dt, sharpness, tau, every, start, checkpoints, hold)
     d, total = devices, inputs.shape[0]
     every = total if every is None else every
     n, dtype = d.neurons, d.weight.dtype
@@ -81,15 +88,9 @@ def stepped(
             a = jnp.maximum(a - ahp_decay, ahp_low)
             ahp = d.ahp_gain * jnp.exp(a) - d.i0
         part = jnp.clip(1 - rest, 0, 1)
-        slope, bend = jax.jvp(lambda v: membrane_slope(d, v, i, ahp), (u,), (jnp.ones_like(u),))
-        slope = membrane_slope(d, u, i, ahp, frozen=True)
-        x_ = jax.lax.stop_gradient(bend) * part * dt
-        u_new = jnp.maximum(u + slope * dt * part / (1 - x_ * (0.5 - x_ / 12)), floor)
-        u_new = jnp.where(part > 0, u_new, u)
+        u_new = advance(d, u, i, ahp, part, dt)
         over = u_new - d.u_spike
-        # A crossing weighs the same at any step: the density is taken times the way that u goes in this step.
-        way = jax.lax.stop_gradient(jnp.abs(u_new - u)) + dt / WAIT
-        spike = _spike(over, 0.5 * sharpness * way / (1 + sharpness * jnp.abs(over)) ** 2)
+        spike = _spike(over, density(over, jax.lax.stop_gradient(jnp.abs(u_new - u)), dt, sharpness))
         spiked = jax.lax.stop_gradient(spike) > 0
         left = jax.lax.stop_gradient(part * over / jnp.maximum(u_new - u, 1e-6))  # of the step, after the crossing
         rest = jnp.where(spiked, refractory - left, jnp.maximum(rest - 1, 0))
@@ -123,6 +124,26 @@ def stepped(
     (*_, trace, counts, peak), traces = jax.lax.scan(body, carry, padded.reshape(pieces, piece, *inputs.shape[1:]))
     sampled = traces.reshape(pieces * piece, n)[every - 1 : total : every] if every < total else trace[None]
     return Stepped(sampled, counts, peak)
+
+
+def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -> Stepped:
+    n, k, total = d.neurons, len(d.names), inputs.shape[0]
+    every = total if every is None else every
+    piece = max(1, round(np.sqrt(total))) if checkpoints else total
+    plan = Plan(total, piece, every, start, dt, float(np.exp(-dt / tau)), sharpness, max(1, round(hold / dt)))
+    decay, gain, unit = d.decay.ravel(), d.dpi_gain.ravel(), jnp.append(d.unit.ravel(), 1)
+    charge, targets = d.weight * unit[d.targets], d.targets
+    if d.adapts:
+        decay, gain = jnp.concatenate([decay, d.ahp_decay]), jnp.concatenate([gain, d.ahp_gain])
+        sink = (k + 1) * n
+        own = jnp.where(jnp.arange(d.sources) < n, k * n + jnp.arange(d.sources), sink)
+        targets = jnp.append(jnp.where(targets == k * n, sink, targets), own[:, None].astype(targets.dtype), axis=1)
+        charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
+    wires = Wires(
+        jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt)
+    )
+    cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
+    return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
 
 
 @jax.custom_jvp

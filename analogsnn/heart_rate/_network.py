@@ -52,7 +52,12 @@ _TWO = {a + b: (a, b) for a in (1, 3, 4, 15, 16, 18, 19, 60) for b in (1, 3, 4, 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Sizes and weights of the network; weights in units of the smallest weight current."""
+    """Sizes and weights of the network; weights in units of the smallest weight current.
+
+    `zone_partners`, `rival_partners`, `above_heard` and `zone_heard` are the sources that a target hears of a
+    population (the partners of one's own kind, of the rivals, of `above<k>`, of a zone): with other sizes than these a
+    target keeps as many synapses, from some of the sources or from each several times. See `sized`.
+    """
 
     edge: int = 12
     beat: int = 6
@@ -74,6 +79,8 @@ class Design:
     veto: tuple[int, ...] = (19,)
     zone_self: tuple[int, ...] = (15,)
     zone_partners: int = 4
+    above_heard: int = 8
+    zone_heard: int = 9
     zone_rival: int = 60
     rival_zone: tuple[int, ...] = (4, 1)
     rival_partners: int = 3
@@ -89,6 +96,11 @@ class Design:
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.25, gain=1.0))
     gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=0.3, gain=3.0))
     gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=26e-3, gain=24.0))
+
+
+def sized(size: int, design: Design | None = None) -> Design:
+    """The design with `size` neurons in every `above<k>` and every zone; what each neuron hears stays as much."""
+    return replace(design or Design(), above=size, zone=size)
 
 
 def check_zones(boundaries: Sequence[float]) -> tuple[float, ...]:
@@ -151,25 +163,35 @@ def heart_rate_network(
     for k in range(1, zones):
         above = f"above{k}"
         c.append(drive(above, drives[k - 1], currents))
-        c += units(above, above, "AMPA", all_to_all(d.above, d.above), *d.above_self)
+        c += units(above, above, "AMPA", hearing(d.above, d.above, d.above_heard), *d.above_self)
         c += units("tonic", above, "GABA_A", all_to_all(d.tonic, d.above), *d.tonic_weight)
         c += units("beat", above, "GABA_B", all_to_all(d.beat, d.above), d.quench)
-        c += units(above, f"zone{k}", "NMDA", all_to_all(d.above, d.zone), *d.above_zone)
+        c += units(above, f"zone{k}", "NMDA", hearing(d.above, d.zone, d.above_heard), *d.above_zone)
         veto = d.veto if k > 1 else d.lowest_veto
-        c += units(above, f"zone{k - 1}", "GABA_A", all_to_all(d.above, d.zone), *veto)
+        c += units(above, f"zone{k - 1}", "GABA_A", hearing(d.above, d.zone, d.above_heard), *veto)
     generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
 
     def some(n_source: int, n_target: int, count: int) -> np.ndarray:
+        if count > n_source:
+            return hearing(n_source, n_target, count)
         return np.array([(i, j) for j in range(n_target) for i in generator.choice(n_source, count, replace=False)])
 
     for k in range(zones):
         c += units(f"zone{k}", f"zone{k}", "AMPA", some(d.zone, d.zone, d.zone_partners), *d.zone_self)
-        c += units(f"zone{k}", f"rival{k}", "AMPA", all_to_all(d.zone, d.rival), d.zone_rival)
+        c += units(f"zone{k}", f"rival{k}", "AMPA", hearing(d.zone, d.rival, d.zone_heard), d.zone_rival)
         for other in range(zones):
             if other != k:
                 pairs = some(d.rival, d.zone, d.rival_partners)
                 c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, *d.rival_zone)
     return Network(populations=tuple(populations), inputs=(Input(name="level", size=1),), connections=tuple(c))
+
+
+def hearing(n_source: int, n_target: int, count: int) -> np.ndarray:
+    """Pairs in which every target hears `count` times of the sources, in turn: each once where there are as many."""
+    if count == n_source:
+        return all_to_all(n_source, n_target)
+    target, turn = np.indices((n_target, count))
+    return np.stack([(target * count + turn).ravel() % n_source, target.ravel()], axis=1)
 
 
 def weight_current(units: int, currents: Sequence[float] = CURRENTS) -> float:

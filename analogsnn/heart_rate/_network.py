@@ -76,16 +76,19 @@ class Design:
     tonic_weight: tuple[int, ...] = (4, 1)
     dc: float = 30e-12
     above_zone: tuple[int, ...] = (19, 19)
-    veto: tuple[int, ...] = (19,)
-    zone_self: tuple[int, ...] = (15,)
+    veto: tuple[int, ...] = (15,)
+    under: int = 4
+    under_drive: int = 75
+    under_shut: int = 60
+    under_veto: int = 15
+    lowest_drive: int = 60
+    zone_self: tuple[int, ...] = (60,)
     zone_partners: int = 4
     above_heard: int = 8
     zone_heard: int = 9
     zone_rival: int = 60
-    rival_zone: tuple[int, ...] = (4, 1)
+    rival_zone: tuple[int, ...] = (15,)
     rival_partners: int = 3
-    lowest_veto: tuple[int, ...] = (15, 15)
-    lowest_zone: tuple[int, ...] = (75, 75)
     neuron: Neuron = field(
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
@@ -150,6 +153,7 @@ def heart_rate_network(
     populations += [population("rate1", d.rate), population("rate2", d.rate)]
     populations += [population("tonic", d.tonic, steady)]
     populations += [population(f"above{k}", d.above) for k in range(1, zones)]
+    populations += [population(f"under{k}", d.under) for k in range(1, zones)]
     populations += [population(f"zone{k}", d.zone) for k in range(zones)]
     populations += [population(f"rival{k}", d.rival) for k in range(zones)]
     c = [
@@ -158,7 +162,7 @@ def heart_rate_network(
         *units("beat", "edge", "GABA_A", all_to_all(d.beat, d.edge), *d.refractory_weight),
         *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
         *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
-        *units("rate2", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),
+        *units("under1", "zone0", "AMPA", all_to_all(d.under, d.zone), d.lowest_drive),
     ]
     for k in range(1, zones):
         above = f"above{k}"
@@ -167,8 +171,11 @@ def heart_rate_network(
         c += units("tonic", above, "GABA_A", all_to_all(d.tonic, d.above), *d.tonic_weight)
         c += units("beat", above, "GABA_B", all_to_all(d.beat, d.above), d.quench)
         c += units(above, f"zone{k}", "NMDA", hearing(d.above, d.zone, d.above_heard), *d.above_zone)
-        veto = d.veto if k > 1 else d.lowest_veto
-        c += units(above, f"zone{k - 1}", "GABA_A", hearing(d.above, d.zone, d.above_heard), *veto)
+        c += units(above, f"zone{k - 1}", "GABA_B", hearing(d.above, d.zone, d.above_heard), *d.veto)
+        under = f"under{k}"
+        c += units("rate1", under, "AMPA", all_to_all(d.rate, d.under), d.under_drive)
+        c += units(above, under, "GABA_A", hearing(d.above, d.under, d.above_heard), d.under_shut)
+        c += units(under, f"zone{k}", "GABA_B", all_to_all(d.under, d.zone), d.under_veto)
     generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
 
     def some(n_source: int, n_target: int, count: int) -> np.ndarray:
@@ -182,7 +189,7 @@ def heart_rate_network(
         for other in range(zones):
             if other != k:
                 pairs = some(d.rival, d.zone, d.rival_partners)
-                c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, *d.rival_zone)
+                c += units(f"rival{k}", f"zone{other}", "GABA_B", pairs, *d.rival_zone)
     return Network(populations=tuple(populations), inputs=(Input(name="level", size=1),), connections=tuple(c))
 
 

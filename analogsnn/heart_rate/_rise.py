@@ -64,16 +64,16 @@ def rise_network(
     populations, c = [], []
     others = all_to_all(SINCE, SINCE, self_connections=False)
     for k in range(1, count + 1):
-        populations += [population(f"under{k}", UNDER, steady), population(f"since{k}", SINCE, plain)]
-        c.append(to(f"above{k}", f"under{k}", "GABA_A", hearing(d.above, UNDER, d.above_heard), SILENCE))
-        c.append(to(f"under{k}", f"since{k}", "AMPA", all_to_all(UNDER, SINCE), IGNITE))
+        populations += [population(f"not{k}", UNDER, steady), population(f"since{k}", SINCE, plain)]
+        c.append(to(f"above{k}", f"not{k}", "GABA_A", hearing(d.above, UNDER, d.above_heard), SILENCE))
+        c.append(to(f"not{k}", f"since{k}", "AMPA", all_to_all(UNDER, SINCE), IGNITE))
         c.append(to(f"since{k}", f"since{k}", "AMPA", others, SELF, 2))
         c.append(to("rise", f"since{k}", "GABA_A", all_to_all(RISE, SINCE), CLEAR, 2))
         c.append(to("reset", f"since{k}", "GABA_A", all_to_all(1, SINCE), CLEAR, 2))
     for k in range(1, count + 2 - CROSSED):
         populations.append(population(f"step{k}", STEP, plain))
         c.append(to(f"since{k}", f"step{k}", "AMPA", all_to_all(SINCE, STEP), GATE))
-        c.append(to(f"under{k + CROSSED - 1}", f"step{k}", "GABA_A", all_to_all(UNDER, STEP), CLOSE, 2))
+        c.append(to(f"not{k + CROSSED - 1}", f"step{k}", "GABA_A", all_to_all(UNDER, STEP), CLOSE, 2))
         c.append(to(f"step{k}", "rise", "NMDA", all_to_all(STEP, RISE), FLAG, 2))
     populations.append(population("rise", RISE, plain))
     return Network(

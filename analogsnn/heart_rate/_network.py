@@ -79,7 +79,7 @@ class Design:
     veto: tuple[int, ...] = (15,)
     under: int = 4
     under_drive: int = 75
-    under_shut: int = 60
+    under_shut: tuple[int, ...] = (15, 15)
     under_veto: int = 15
     lowest_drive: int = 60
     zone_self: tuple[int, ...] = (60,)
@@ -174,7 +174,7 @@ def heart_rate_network(
         c += units(above, f"zone{k - 1}", "GABA_B", hearing(d.above, d.zone, d.above_heard), *d.veto)
         under = f"under{k}"
         c += units("rate1", under, "AMPA", all_to_all(d.rate, d.under), d.under_drive)
-        c += units(above, under, "GABA_A", hearing(d.above, d.under, d.above_heard), d.under_shut)
+        c += units(above, under, "GABA_A", hearing(d.above, d.under, d.above_heard), *d.under_shut)
         c += units(under, f"zone{k}", "GABA_B", all_to_all(d.under, d.zone), d.under_veto)
     generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
 

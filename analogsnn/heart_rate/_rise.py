@@ -31,7 +31,7 @@ from ._trim import FRONT
 BOUNDARIES = tuple(float(b) for b in range(60, 100, 5))  # bpm
 CROSSED = 3  # boundaries, upwards, that make a flag
 UNDER, SINCE, STEP, RISE = 3, 3, 3, 6  # neurons
-IGNITE, SELF, GATE, CLOSE, SILENCE, FLAG, CLEAR = 60, 60, 19, 75, 60, 75, 75  # units of a synapse
+IGNITE, SELF, GATE, CLOSE, SILENCE, FLAG, CLEAR = 60, 60, 19, 75, 4, 75, 75  # units of a synapse
 APART = 5.0  # s without a spike of `rise` between two flags
 
 

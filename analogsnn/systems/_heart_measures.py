@@ -44,11 +44,11 @@ EVERY = 0.25  # s between readings of the zone
 class Course:
     """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
 
-    flat: float = 240.0
+    flat: float = 150.0
     rising: float = 300.0
     after: float = 30.0
     falling: float = 30.0
-    jittered: float = 240.0
+    jittered: float = 150.0
     rise: float = 20.0
     usual: float = 0.02  # relative standard deviation of an interval
     strong: float = 0.05  # of the jittered part

@@ -34,7 +34,7 @@ from ._on_chips import CV
 from ._result import Number, Picture, Result
 
 NOISE = (0.05, 0.1, 0.2)  # of a pulse's height
-NOISY = 6  # chips that are also run with noise
+NOISY = 4  # chips that are also run with noise
 SIZES = (1, 4, 16, 64)
 QUICK = Course(flat=60.0, rising=100.0, after=20.0, falling=10.0, jittered=20.0)  # for the runs with noise
 SILENCE = 120.0  # s without a pulse
@@ -95,13 +95,13 @@ def _reduced(source, chips: int, seed: int) -> Result:
     cv, zones, rises = CV / 4, (75.0,), (80.0, 85.0, 90.0)
     members = untrimmed(heart_rate_network(2, _ideal(zones)), chips, seed, cv)
     semi, *_ = run_all([(retimed(source, zones, seed=seed), members)], zones, dt=DT)
-    course = Course(flat=40.0, rising=60.0, after=15.0, falling=5.0, jittered=5.0)
+    course = Course(flat=40.0, rising=50.0, after=15.0, falling=5.0, jittered=5.0, rise=25.0)
     watchers = detectors(rises, chips, seed, _ideal(rises))
-    found = detected(watchers, [course.series(source, 74.0, seed=seed + k) for k in range(chips)], course)
+    found = detected(watchers, [course.series(source, 73.0, seed=seed + k) for k in range(chips)], course)
     alone = kept_alone(chips, seed, 40.0)
     numbers = _of_zones(semi, None) | _of_alone(alone) | _of_flags(found)
     with drawing():
-        picture = Picture("Long rises", _flags_figure(found, np.full(chips, 74.0)), f"{_FLAGS} {LABEL}.")
+        picture = Picture("Long rises", _flags_figure(found, np.full(chips, 73.0)), f"{_FLAGS} {LABEL}.")
     return _result(numbers, (picture,), members[0], {"chips": chips, "seed": seed, "cv": cv, "reduced": True})
 
 

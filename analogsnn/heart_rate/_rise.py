@@ -1,19 +1,19 @@
 """The detector of long rises: latches that remember for minutes below what the heart rate has been.
 
 ```
-above<k> ──┤ under<k> ──► since<k> ⇄ (itself)         "has been below boundary k since the last flag"
-              under<k+2> ──┤ step<k> ◄── since<k>     "and is above boundary k + 2 now"
+above<k> ──┤ not<k> ──► since<k> ⇄ (itself)         "has been below boundary k since the last flag"
+              not<k+2> ──┤ step<k> ◄── since<k>     "and is above boundary k + 2 now"
                              step<k> ──► rise ──┤ all since
 ```
-- `under<k>`: always active, silenced by `above<k>`: the heart rate is below boundary k.
-- `since<k>`: an attractor that `under<k>` ignites and that holds itself when the heart rate has gone above.
-- `step<k>`: a gate. `since<k>` excites it, `under<k+2>` keeps it closed: it opens when the heart rate has crossed the
+- `not<k>`: always active, silenced by `above<k>`: the heart rate is below boundary k.
+- `since<k>`: an attractor that `not<k>` ignites and that holds itself when the heart rate has gone above.
+- `step<k>`: a gate. `since<k>` excites it, `not<k+2>` keeps it closed: it opens when the heart rate has crossed the
   boundaries k, k + 1 and k + 2 upwards, however long that took and whatever happened at each of them.
 - `rise`: the flag. It puts out all `since`, so that a flag is a short burst and counting begins anew from where the
   heart rate is.
 
 Boundaries are 5 bpm apart. A rise by 20 bpm crosses four of them, and three are enough, so that one lost to jitter or
-to a boundary that is off does not matter; an unchanging heart rate must wander by 10 bpm to be flagged. What the latches
+to a boundary that is off does not matter; an unchanging heart rate must wander by 10 bpm to be flagged. What latches
 remember has no time constant: a rise is flagged however slow it is, unless the heart rate falls back in between.
 """
 

@@ -102,7 +102,9 @@ def trim(
             progress((until - done) * len(chips) * front.size / network.size)
         done = until
 
-    answer = simulate(lanes(front, chips), Events(events, np.zeros(len(events), int)), total, dt=dt, progress=front_done)
+    answer = simulate(
+        lanes(front, chips), Events(events, np.zeros(len(events), int)), total, dt=dt, progress=front_done
+    )
     above = [f"above{k + 1}" for k in range(len(boundaries))]
     heard = [_heard(front, answer, k * stay + SETTLE, stay - SETTLE) for k in range(len(boundaries))]
     drives = _trimmed(network, above, heard, chips, currents, dt, progress)

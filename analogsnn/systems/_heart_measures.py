@@ -44,11 +44,11 @@ EVERY = 0.25  # s between readings of the zone
 class Course:
     """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
 
-    flat: float = 150.0
+    flat: float = 120.0
     rising: float = 300.0
     after: float = 30.0
     falling: float = 30.0
-    jittered: float = 150.0
+    jittered: float = 120.0
     rise: float = 20.0
     usual: float = 0.02  # relative standard deviation of an interval
     strong: float = 0.05  # of the jittered part
@@ -195,7 +195,7 @@ def held(chips: Sequence[Chip], boundaries: Sequence[float], source: Recording, 
 
     **Returns** bool [chip] (the same zone throughout and at the end), and the zone that each chip was in.
     """
-    ends, rates = schedule(tuple(boundaries))
+    _, rates = schedule(tuple(boundaries))
     middles = np.unique(rates)
     heard = 25.0
     events = []
@@ -235,7 +235,8 @@ class Sized:
     held: np.ndarray
 
 
-SIZE_BOUNDARY, SWEEP, DEPTH, LAG, HELD = 80.0, 60.0, 0.4, 5.0, 30.0
+SIZE_BOUNDARY, STEADY, SWEEP, DEPTH, LAG, HELD = 80.0, 10, 40, 0.4, 5.0, 20.0
+SIZE_DT = 4e-4  # s; flags and switches come within 5 s of those with a quarter of it, here 3 % of a sweep
 
 
 def by_size(size: int, count: int, seed: int) -> Sized:
@@ -249,14 +250,13 @@ def by_size(size: int, count: int, seed: int) -> Sized:
         return heart_rate_network(2, drives, currents=currents, design=sized(size))
 
     chips = prepare_chips((SIZE_BOUNDARY,), count, seed=seed, trimmed=False, build=build, dt=DT)
-    steady = 15
-    rates = SIZE_BOUNDARY * np.concatenate([np.full(steady, 1 - DEPTH), np.linspace(1 - DEPTH, 1 + DEPTH, round(SWEEP))])
+    rates = SIZE_BOUNDARY * np.concatenate([np.full(STEADY, 1 - DEPTH), np.linspace(1 - DEPTH, 1 + DEPTH, SWEEP)])
     events = metronome(rates, 1.0)
-    end = steady + SWEEP
+    end = STEADY + SWEEP
 
     def work(group: list[Chip]) -> list[tuple[float, bool]]:
         devices = lanes([c.network for c in group], [c.mismatch for c in group])
-        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=DT)
+        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=SIZE_DT)
         found = []
         for lane, chip in enumerate(group):
             zone = _zones(chip.network, spikes, lane, end + HELD, 2)
@@ -265,8 +265,8 @@ def by_size(size: int, count: int, seed: int) -> Sized:
             down = np.flatnonzero(heard & (zone != 1))
             switched = down[-1] + 1 if len(down) else 0
             point = np.nan
-            if heard[min(switched, len(zone) - 1)] and time[switched] > steady:
-                point = 1 - DEPTH + 2 * DEPTH * (time[switched] - LAG - steady) / SWEEP
+            if heard[min(switched, len(zone) - 1)] and time[switched] > STEADY:
+                point = 1 - DEPTH + 2 * DEPTH * (time[switched] - LAG - STEADY) / SWEEP
             found.append((point, bool(np.all(zone[time > end - 0.5] == 1))))
         return found
 

@@ -36,7 +36,7 @@ from ._result import Number, Picture, Result
 NOISE = (0.05, 0.1, 0.2)  # of a pulse's height
 NOISY = 4  # chips that are also run with noise
 SIZES = (1, 4, 16, 64)
-QUICK = Course(flat=60.0, rising=100.0, after=20.0, falling=10.0, jittered=20.0)  # for the runs with noise
+QUICK = Course(flat=45.0, rising=100.0, after=20.0, falling=5.0, jittered=5.0)  # for the runs with noise
 SILENCE = 120.0  # s without a pulse
 LOWEST, HIGHEST = 56.0, 78.0  # bpm at which rises begin: from there four boundaries are crossed
 # Drives of a chip without mismatch, in units, found by trimming: what a reduced run needs no trimming for.
@@ -76,15 +76,18 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
     numbers |= _of_noise([(0.0, semi), *zip(NOISE, noisy_runs, strict=True)], rises) | _of_sizes(sizes)
     with drawing():
         pictures = (
-            Picture("Zones", zone_figure(semi), f"The zones that chip 0 names, and the share of chips that agree; {LABEL}."),
+            Picture(
+                "Zones", zone_figure(semi), f"The zones that chip 0 names, and the share of chips that agree; {LABEL}."
+            ),
             Picture("Zones", rate_figure(semi), f"The heart rate from the beat neurons of chip 0; {LABEL}."),
-            Picture("Zones", zone_figure(excerpt), "Two minutes of the recording, one boundary: the recording's median."),
+            Picture("Zones", zone_figure(excerpt), "Two minutes of the recording; one boundary, its median."),
             Picture("Held", _held_figure(alone), _HELD),
             Picture("Long rises", _flags_figure(found, starts), f"{_FLAGS} {LABEL}."),
             Picture("Noise and size", _robust_figure([semi, *noisy_runs], rises, sizes), f"{_ROBUST} {LABEL}."),
         )
     settings = {
-        "chips": chips, "seed": seed, "cv": CV, "dt": DT, "zones_bpm": list(ZONES), "rise_boundaries_bpm": list(BOUNDARIES),
+        "chips": chips, "seed": seed, "cv": CV, "dt": DT, "zones_bpm": list(ZONES),
+        "rise_boundaries_bpm": list(BOUNDARIES),
         "noise": list(NOISE), "chips_with_noise": NOISY, "material": f"second half of {recording.name}; {LABEL}",
     }  # fmt: skip
     return _result(numbers, pictures, members[0], settings)
@@ -117,26 +120,36 @@ def _result(numbers: dict[str, Number], pictures, chip: Chip, settings: dict[str
         title="The heart rate on several time scales",
         about=(
             "A pulse recording becomes events; a spiking network on one core counts beats, averages them, compares the "
-            "rate with boundaries, and names its zone. Zones are attractors behind gates: they change only by evidence of a beat, "
+            "rate with boundaries, and names its zone. Zones are attractors behind gates: they change only by "
+            "evidence of a beat, "
             "and are held when there is none. A second network, on another core, remembers for minutes below which "
             "boundaries the rate has been, and flags a rise across three of them, 5 bpm apart.",
             "Inspired by De Luca, Tincani, Indiveri and Donati (npj Unconventional Computing 2025, DOI "
-            "10.1038/s44335-025-00024-6) and Carpegna et al. (arXiv 2409.02618); zones, sizes and metrics are ours. Pulses of "
-            f"the second half of the recording, which no weight was chosen on, are placed on artificial schedules ({LABEL}). "
+            "10.1038/s44335-025-00024-6) and Carpegna et al. (arXiv 2409.02618); zones, sizes and metrics are "
+            "ours. Pulses of "
+            "the second half of the recording, which no weight was chosen on, are placed on artificial schedules "
+            f"({LABEL}). "
             "An engineering demonstration: no result here says anything about anyone's health.",
         ),
         limits=(
-            "Every number but those of the recording is semi-synthetic. No recording within reach holds a long rise, and "
+            "Every number but those of the recording is semi-synthetic. No recording within reach holds a long "
+            "rise, and "
             "three people's recordings are no population.",
-            "Motion is not rejected: none of the recordings has a second channel, such as an accelerometer, to reject it with. "
+            "Motion is not rejected: none of the recordings has a second channel, such as an accelerometer, to "
+            "reject it with. "
             "Noise is white and added to every sample.",
-            "A rise is flagged however slow it is, unless the rate falls back by a boundary in between: what the latches remember "
-            "has no time constant. Rises begin between 56 and 78 bpm, where four of the eight boundaries lie above them.",
-            "A latency counts from the change of the schedule, to windows 1 s apart. The reference is the median interval of "
+            "A rise is flagged however slow it is, unless the rate falls back by a boundary in between: what the "
+            "latches remember "
+            "has no time constant. Rises begin between 56 and 78 bpm, where four of the eight boundaries lie "
+            "above them.",
+            "A latency counts from the change of the schedule, to windows 1 s apart. The reference is the median "
+            "interval of "
             "the last 10 s and itself needs 5 s to change.",
-            "Chips are trimmed with a metronome, neuron by neuron; the sizes of populations are compared without trimming. "
+            "Chips are trimmed with a metronome, neuron by neuron; the sizes of populations are compared without "
+            "trimming. "
             "Only above and zone change their size: what beats, rates and tonic do is common to all sizes.",
-            "Time constants above 86 ms ask for less than 10 pA of leak, where transistors leave the model by more than 5 %. "
+            "Time constants above 86 ms ask for less than 10 pA of leak, where transistors leave the model by "
+            "more than 5 %. "
             "Nothing was measured on silicon.",
         ),
         numbers=numbers,
@@ -153,14 +166,22 @@ def _share(hits: int, count: int, of: str, text: str, **rest: Any) -> Number:
     low = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
     high = float(beta.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
     std = float(np.sqrt(p * (1 - p) / count)) if count else 0.0
-    return Number(p, "1", text, {"std": std, "low": low, "high": high, "count": count, "over": f"{of}, 95 % interval"}, **rest)
+    return Number(
+        p, "1", text, {"std": std, "low": low, "high": high, "count": count, "over": f"{of}, 95 % interval"}, **rest
+    )
 
 
 def _hourly(events: int, hours: float, text: str, **rest: Any) -> Number:
     """Events an hour with their 95 % interval (Poisson)."""
     low = float(chi2.ppf(0.025, 2 * events) / 2 / hours) if events else 0.0
     high = float(chi2.ppf(0.975, 2 * events + 2) / 2 / hours)
-    spread = {"std": float(np.sqrt(events) / hours), "low": low, "high": high, "count": events, "over": "flags, 95 % interval"}
+    spread = {
+        "std": float(np.sqrt(events) / hours),
+        "low": low,
+        "high": high,
+        "count": events,
+        "over": "flags, 95 % interval",
+    }
     return Number(events / hours, "1/h", text, spread, **rest)
 
 
@@ -170,16 +191,19 @@ def _of_zones(semi: Run, excerpt: Run | None) -> dict[str, Number]:
     found = latencies(semi)
     numbers = {
         "zone_accuracy": Number.over(
-            accuracy, "chips", "1", f"zones, {LABEL}: accuracy, mean over the {len(semi.truth.visited)} visited zones, more than "
+            accuracy, "chips", "1",
+            f"zones, {LABEL}: accuracy, mean over the {len(semi.truth.visited)} visited zones, more than "
             f"{MARGIN:g} bpm from a boundary", least=0.95, source=_AIM,
         ),
         "zone_accuracy_worst": Number(min(accuracy), "1", "zones, semi-synthetic: the worst chip"),
         "zone_accuracy_constant": Number(semi.truth.constant, "1", "zones, semi-synthetic: the best constant answer"),
         "zone_accuracy_near": Number.over(
-            [s.zone_accuracy_near for s in scores], "chips", "1", "zones, semi-synthetic: accuracy with windows near a boundary"
+            [s.zone_accuracy_near for s in scores], "chips", "1",
+            "zones, semi-synthetic: accuracy with windows near a boundary",
         ),
         "heart_rate_error": Number.over(
-            [s.heart_rate_mae for s in scores], "chips", "bpm", "zones, semi-synthetic: mean absolute error of the heart rate"
+            [s.heart_rate_mae for s in scores], "chips", "bpm",
+            "zones, semi-synthetic: mean absolute error of the heart rate",
         ),
         "false_switches": Number.over(
             [s.false_switches_per_hour for s in scores], "chips", "1/h", "zones, semi-synthetic: false switches an hour"
@@ -201,7 +225,8 @@ def _of_zones(semi: Run, excerpt: Run | None) -> dict[str, Number]:
             "recording_worst": Number(min(s.zone_accuracy for s in excerpt.scores), "1", "recording: the worst chip"),
             "recording_constant": Number(excerpt.truth.constant, "1", "recording: the best constant answer"),
             "recording_error": Number.over(
-                [s.heart_rate_mae for s in excerpt.scores], "chips", "bpm", "recording: mean absolute error of the heart rate"
+                [s.heart_rate_mae for s in excerpt.scores], "chips", "bpm",
+                "recording: mean absolute error of the heart rate",
             ),
             "recording_false_switches": Number.over(
                 [s.false_switches_per_hour for s in excerpt.scores], "chips", "1/h", "recording: false switches an hour"
@@ -233,10 +258,13 @@ def _of_flags(found: Flags) -> dict[str, Number]:
     return {
         "rises_flagged": _share(
             flagged, len(found.delay), "rises",
-            f"long rises, semi-synthetic: share of rises by {course.rise:g} bpm in {course.rising:g} s that are flagged",
+            f"long rises, semi-synthetic: share of rises by {course.rise:g} bpm in {course.rising:g} s that are "
+            "flagged",
             least=0.95, source=_AIM,
         ),
-        "time_to_flag": Number.over(found.delay, "rises", "s", "long rises, semi-synthetic: from their beginning to the flag"),
+        "time_to_flag": Number.over(
+            found.delay, "rises", "s", "long rises, semi-synthetic: from their beginning to the flag"
+        ),
         "false_flags_flat": _hourly(
             found.flat, found.flat_hours, "unchanging rate, semi-synthetic: false flags an hour", most=0.5, source=_AIM
         ),
@@ -279,7 +307,9 @@ def _of_sizes(sizes: list[Sized]) -> dict[str, Number]:
         numbers |= {
             f"{name}_point": Number.over(one.point, "chips", "1", f"{text}: switching point, relative to the boundary"),
             f"{name}_spread": Number(spread, "1", f"{text}: its coefficient of variation over chips"),
-            f"{name}_switched": _share(len(known), len(one.point), "chips", f"{text}: chips that switch within 60 to 140 %"),
+            f"{name}_switched": _share(
+                len(known), len(one.point), "chips", f"{text}: chips that switch within 60 to 140 %"
+            ),
             f"{name}_held": _share(
                 int(one.held.sum()), len(one.held), "chips", f"{text}: zone held for {HELD:g} s without a pulse"
             ),
@@ -292,11 +322,13 @@ _HELD = (
     "(all reach the end of the run), and without it, with the longest time constant of the chip."
 )
 _FLAGS = (
-    "Each row is one chip on a series of its own: grey where the rate rises, the lines are flags. The flags of the first "
+    "Each row is one chip on a series of its own: grey where the rate rises, the lines are flags. The flags of "
+    "the first "
     "seconds, when the network starts from rest, are cleared by a reset (dashed)."
 )
 _ROBUST = (
-    "Left: zone accuracy of every chip against noise, and the share of rises that are missed. Right: switching points of "
+    "Left: zone accuracy of every chip against noise, and the share of rises that are missed. Right: switching "
+    "points of "
     "untrimmed chips against the size of their populations."
 )
 
@@ -346,7 +378,9 @@ def _robust_figure(runs: list[Run], rises: list[Flags], sizes: list[Sized]) -> F
     left.set(xlabel="noise (% of a pulse)", ylabel="%", ylim=(-4, 104))
     left.legend()
     for place, one in enumerate(sizes):
-        right.plot(place + np.linspace(-0.2, 0.2, len(one.point)), 100 * one.point, "o", color=BLUE, markersize=4, alpha=0.7)
+        right.plot(
+            place + np.linspace(-0.2, 0.2, len(one.point)), 100 * one.point, "o", color=BLUE, markersize=4, alpha=0.7
+        )
     right.axhline(100, color=GREY, linewidth=1)
     right.set_xticks(range(len(sizes)), [str(one.size) for one in sizes])
     right.set(xlabel="neurons in a population", ylabel="switching point (%)")

@@ -5,7 +5,8 @@ by the precursor of Carpegna et al. (arXiv 2409.02618); zones, sizes, wiring and
 
 ```
 level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK-1 ─► zone0 … zoneK-1 ⇄ rival0 … rivalK-1
-                   │                           ▲
+                   │       │                   ▲     ┴               ┴
+                   │       └───────────────────┼─► under1 … underK-1 ┘
                    └────── quench ─────────────┤◄── tonic
 ```
 - `edge`: 12 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
@@ -16,8 +17,10 @@ level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK
 - `above<k>`: fires together when the averaged rate, as excitation, exceeds the constant inhibition from `tonic`, which
   happens at boundary k. Self-excitation makes the step steep; every beat quenches it, so that it decides anew and
   keeps no memory of its last decision.
-- `zone<k>`: an attractor a zone, excited by `above<k>`, vetoed by `above<k+1>`, holding itself by self-excitation; its
-  inhibitory partners `rival<k>` keep the other zones silent. Without beats nothing changes: the zone is held.
+- `under<k>`: a gate, driven by `rate1` and silenced by `above<k>`: there are beats, and fewer than boundary k asks for.
+- `zone<k>`: an attractor a zone, holding itself by self-excitation, excited by `above<k>` (the lowest by `under1`), vetoed
+  by `above<k+1>` and by `under<k>`; its inhibitory partners `rival<k>` keep the other zones silent. Without beats no gate
+  is open: the zone is held.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK
   happens at boundary k. Self-excitation makes the step steep; every beat quenches it, so that it decides anew and
   keeps no memory of its last decision.
 - `under<k>`: a gate, driven by `rate1` and silenced by `above<k>`: there are beats, and fewer than boundary k asks for.
-- `zone<k>`: an attractor a zone, holding itself by self-excitation, excited by `above<k>` (the lowest by `under1`), vetoed
-  by `above<k+1>` and by `under<k>`; its inhibitory partners `rival<k>` keep the other zones silent. Without beats no gate
-  is open: the zone is held.
+- `zone<k>`: an attractor a zone, holding itself by self-excitation, excited by `above<k>` (the lowest by `under1`),
+  vetoed by `above<k+1>` and by `under<k>`; its inhibitory partners `rival<k>` keep the other zones silent. Without
+  beats no gate is open: the zone is held.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ by the precursor of Carpegna et al. (arXiv 2409.02618); zones, sizes, wiring and
 
 ```
 level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK-1 ─► zone0 … zoneK-1 ⇄ rival0 … rivalK-1
-                   │                           ▲
+                   │       │                   ▲     ┴               ┴
+                   │       └───────────────────┼─► under1 … underK-1 ┘
                    └────── quench ─────────────┤◄── tonic
 ```
 - `edge`: 12 neurons; the events of one upstroke drive each over its threshold once, adaptation forbids a second spike.
@@ -16,8 +17,10 @@ level ─► edge ─► beat ─► rate1 ─► rate2 ─► above1 … aboveK
 - `above<k>`: fires together when the averaged rate, as excitation, exceeds the constant inhibition from `tonic`, which
   happens at boundary k. Self-excitation makes the step steep; every beat quenches it, so that it decides anew and
   keeps no memory of its last decision.
-- `zone<k>`: an attractor a zone, excited by `above<k>`, vetoed by `above<k+1>`, holding itself by self-excitation; its
-  inhibitory partners `rival<k>` keep the other zones silent. Without beats nothing changes: the zone is held.
+- `under<k>`: a gate, driven by `rate1` and silenced by `above<k>`: there are beats, and fewer than boundary k asks for.
+- `zone<k>`: an attractor a zone, holding itself by self-excitation, excited by `above<k>` (the lowest by `under1`),
+  vetoed by `above<k+1>` and by `under<k>`; its inhibitory partners `rival<k>` keep the other zones silent. Without
+  beats no gate is open: the zone is held.
 """
 
 from __future__ import annotations
@@ -52,7 +55,12 @@ _TWO = {a + b: (a, b) for a in (1, 3, 4, 15, 16, 18, 19, 60) for b in (1, 3, 4, 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Sizes and weights of the network; weights in units of the smallest weight current."""
+    """Sizes and weights of the network; weights in units of the smallest weight current.
+
+    `zone_partners`, `rival_partners`, `above_heard` and `zone_heard` are the sources that a target hears of a
+    population (the partners of one's own kind, of the rivals, of `above<k>`, of a zone): with other sizes than these a
+    target keeps as many synapses, from some of the sources or from each several times. See `sized`.
+    """
 
     edge: int = 12
     beat: int = 6
@@ -71,14 +79,19 @@ class Design:
     tonic_weight: tuple[int, ...] = (4, 1)
     dc: float = 30e-12
     above_zone: tuple[int, ...] = (19, 19)
-    veto: tuple[int, ...] = (19,)
-    zone_self: tuple[int, ...] = (15,)
+    veto: tuple[int, ...] = (15,)
+    under: int = 4
+    under_drive: int = 75
+    under_shut: tuple[int, ...] = (15, 15)
+    under_veto: int = 15
+    lowest_drive: int = 60
+    zone_self: tuple[int, ...] = (60,)
     zone_partners: int = 4
+    above_heard: int = 8
+    zone_heard: int = 9
     zone_rival: int = 60
-    rival_zone: tuple[int, ...] = (4, 1)
+    rival_zone: tuple[int, ...] = (15,)
     rival_partners: int = 3
-    lowest_veto: tuple[int, ...] = (15, 15)
-    lowest_zone: tuple[int, ...] = (75, 75)
     neuron: Neuron = field(
         default_factory=lambda: Neuron(tau=20e-3, gain=20.0, refractory=12e-3, threshold=200e-12, dc=0.0)
     )
@@ -89,6 +102,11 @@ class Design:
     nmda: Synapse = field(default_factory=lambda: Synapse(tau=1.25, gain=1.0))
     gaba_a: Synapse = field(default_factory=lambda: Synapse(tau=0.3, gain=3.0))
     gaba_b: Synapse = field(default_factory=lambda: Synapse(tau=26e-3, gain=24.0))
+
+
+def sized(size: int, design: Design | None = None) -> Design:
+    """The design with `size` neurons in every `above<k>` and every zone; what each neuron hears stays as much."""
+    return replace(design or Design(), above=size, zone=size)
 
 
 def check_zones(boundaries: Sequence[float]) -> tuple[float, ...]:
@@ -138,6 +156,7 @@ def heart_rate_network(
     populations += [population("rate1", d.rate), population("rate2", d.rate)]
     populations += [population("tonic", d.tonic, steady)]
     populations += [population(f"above{k}", d.above) for k in range(1, zones)]
+    populations += [population(f"under{k}", d.under) for k in range(1, zones)]
     populations += [population(f"zone{k}", d.zone) for k in range(zones)]
     populations += [population(f"rival{k}", d.rival) for k in range(zones)]
     c = [
@@ -146,30 +165,43 @@ def heart_rate_network(
         *units("beat", "edge", "GABA_A", all_to_all(d.beat, d.edge), *d.refractory_weight),
         *units("beat", "rate1", "NMDA", all_to_all(d.beat, d.rate), *d.beat_weight),
         *units("rate1", "rate2", "NMDA", all_to_all(d.rate, d.rate), *d.relay_weight),
-        *units("rate2", "zone0", "AMPA", all_to_all(d.rate, d.zone), *d.lowest_zone),
+        *units("under1", "zone0", "AMPA", all_to_all(d.under, d.zone), d.lowest_drive),
     ]
     for k in range(1, zones):
         above = f"above{k}"
         c.append(drive(above, drives[k - 1], currents))
-        c += units(above, above, "AMPA", all_to_all(d.above, d.above), *d.above_self)
+        c += units(above, above, "AMPA", hearing(d.above, d.above, d.above_heard), *d.above_self)
         c += units("tonic", above, "GABA_A", all_to_all(d.tonic, d.above), *d.tonic_weight)
         c += units("beat", above, "GABA_B", all_to_all(d.beat, d.above), d.quench)
-        c += units(above, f"zone{k}", "NMDA", all_to_all(d.above, d.zone), *d.above_zone)
-        veto = d.veto if k > 1 else d.lowest_veto
-        c += units(above, f"zone{k - 1}", "GABA_A", all_to_all(d.above, d.zone), *veto)
+        c += units(above, f"zone{k}", "NMDA", hearing(d.above, d.zone, d.above_heard), *d.above_zone)
+        c += units(above, f"zone{k - 1}", "GABA_B", hearing(d.above, d.zone, d.above_heard), *d.veto)
+        under = f"under{k}"
+        c += units("rate1", under, "AMPA", all_to_all(d.rate, d.under), d.under_drive)
+        c += units(above, under, "GABA_A", hearing(d.above, d.under, d.above_heard), *d.under_shut)
+        c += units(under, f"zone{k}", "GABA_B", all_to_all(d.under, d.zone), d.under_veto)
     generator = np.random.default_rng(0)  # which partners: part of the design, the same on every chip
 
     def some(n_source: int, n_target: int, count: int) -> np.ndarray:
+        if count > n_source:
+            return hearing(n_source, n_target, count)
         return np.array([(i, j) for j in range(n_target) for i in generator.choice(n_source, count, replace=False)])
 
     for k in range(zones):
         c += units(f"zone{k}", f"zone{k}", "AMPA", some(d.zone, d.zone, d.zone_partners), *d.zone_self)
-        c += units(f"zone{k}", f"rival{k}", "AMPA", all_to_all(d.zone, d.rival), d.zone_rival)
+        c += units(f"zone{k}", f"rival{k}", "AMPA", hearing(d.zone, d.rival, d.zone_heard), d.zone_rival)
         for other in range(zones):
             if other != k:
                 pairs = some(d.rival, d.zone, d.rival_partners)
-                c += units(f"rival{k}", f"zone{other}", "GABA_A", pairs, *d.rival_zone)
+                c += units(f"rival{k}", f"zone{other}", "GABA_B", pairs, *d.rival_zone)
     return Network(populations=tuple(populations), inputs=(Input(name="level", size=1),), connections=tuple(c))
+
+
+def hearing(n_source: int, n_target: int, count: int) -> np.ndarray:
+    """Pairs in which every target hears `count` times of the sources, in turn: each once where there are as many."""
+    if count == n_source:
+        return all_to_all(n_source, n_target)
+    target, turn = np.indices((n_target, count))
+    return np.stack([(target * count + turn).ravel() % n_source, target.ravel()], axis=1)
 
 
 def weight_current(units: int, currents: Sequence[float] = CURRENTS) -> float:

@@ -19,6 +19,7 @@ from ._reference import Reference, reference
 from ._score import Answer, Score, Truth, answer, score, truth
 from ._trim import trim, trim_work
 
+Build = Callable[[np.ndarray | None, Sequence[float]], Network]
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
@@ -71,37 +72,48 @@ def prepare_chips(
     cv: float = CV,
     trimmed: bool = True,
     chip: str = CHIP,
+    build: Build | None = None,
+    dt: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> list[Chip]:
     """Compile the network for `count` mismatched chips, each trimmed to the boundaries by its own answers.
 
-    Untrimmed chips all get the configuration that suits a chip without mismatch. `progress` receives chip-seconds as
-    they are done, `preparing_work` in all.
+    Untrimmed chips all get the configuration that suits a chip without mismatch.
+
+    **Arguments**
+
+    - `build`: another network than `heart_rate_network` whose populations `above<k>` compare with the boundaries:
+      from drives (None: any) and weight currents (A).
+    - `dt`: step (s) while trimming; the simulation's own unless given.
+    - `progress`: receives chip-seconds as they are done, `preparing_work` in all.
     """
     zones = len(boundaries) + 1
-    first = compile(heart_rate_network(zones), chip, cores=1, weight_currents=CURRENTS)
+
+    def built(drives: np.ndarray | None, currents: Sequence[float]) -> Mapping:
+        network = heart_rate_network(zones, drives, currents=currents) if build is None else build(drives, currents)
+        return compile(network, chip, cores=1, weight_currents=currents)
+
+    first = built(None, CURRENTS)
     currents = [code.realised for code in first.weights[0].codes.values()]
     production = produce(count, cv, seed)
     tuned = production if trimmed else [Mismatch()]
     drives = _in_threads(
-        lambda group: trim(first.network, boundaries, group, currents, progress=progress), _groups(tuned)
+        lambda group: trim(first.network, boundaries, group, currents, dt=dt, progress=progress), _groups(tuned)
     )
     each = np.concatenate(drives) if trimmed else np.repeat(np.concatenate(drives), count, axis=0)
-    return [
-        Chip(m, compile(heart_rate_network(zones, d, currents=currents), chip, cores=1, weight_currents=currents))
-        for m, d in zip(production, each, strict=True)
-    ]
+    return [Chip(m, built(d, currents)) for m, d in zip(production, each, strict=True)]
 
 
 def run_all(
     jobs: Sequence[tuple[Recording, Sequence[Chip]]],
     boundaries: Sequence[float],
     *,
+    dt: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> list[Run]:
     """Simulate chips on recordings and score them; `progress` receives chip-seconds as they are done.
 
-    All groups of all jobs share the cores, the longest first.
+    `dt`: step (s); the simulation's own unless given. All groups of all jobs share the cores, the longest first.
     """
     encoded = [level_crossings(recording.signal, recording.rate)[0] for recording, _ in jobs]
     tasks = [(number, group) for number, (_, chips) in enumerate(jobs) for group in _groups(list(chips))]
@@ -122,7 +134,7 @@ def run_all(
                 progress((until - done) * len(group))
             done = until
 
-        spikes = simulate(devices, events, jobs[number][0].duration, progress=report)
+        spikes = simulate(devices, events, jobs[number][0].duration, dt=dt, progress=report)
         return spikes, seconds / max(1e-9, done - 1.0) / len(group)
 
     results = _in_threads(simulate_group, tasks)
@@ -152,6 +164,11 @@ def run_all(
             )
         )
     return runs
+
+
+def in_groups(work: Callable[[list[Task]], Sequence[Done]], members: Sequence[Task]) -> list[Done]:
+    """What `work` makes of groups of members, each on a core of its own, in the order of the members."""
+    return [done for group in _in_threads(work, _groups(list(members))) for done in group]
 
 
 def _groups(members: list) -> list[list]:

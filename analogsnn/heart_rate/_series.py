@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -31,13 +32,30 @@ def schedule(boundaries: tuple[float, ...], *, dwell: float = 26.0) -> tuple[np.
 
 
 def retimed(source: Recording, boundaries: tuple[float, ...], *, seed: int, jitter: float = 0.02) -> Recording:
-    """Pulses of `source`, cut foot to foot in their order, placed on the `schedule` with log-normal jitter.
+    """Pulses of `source` on the `schedule` of `boundaries`; otherwise as `retimed_to`."""
+    ends, rates = schedule(boundaries)
+
+    def rate(time: float) -> float:
+        return float(rates[np.searchsorted(ends, time, side="right")])
+
+    return retimed_to(source, rate, float(ends[-1]), seed=seed, jitter=jitter)
+
+
+def retimed_to(
+    source: Recording,
+    rate: Callable[[float], float],
+    duration: float,
+    *,
+    seed: int,
+    jitter: float | Callable[[float], float] = 0.02,
+) -> Recording:
+    """Pulses of `source`, cut foot to foot in their order, at a heart rate (bpm) that is a function of time (s).
 
     The first `SYSTOLE` seconds of a pulse keep their speed, as a systole nearly does; the rest is stretched to fill
     the interval, and a straight line is added so that each pulse ends where the next begins.
 
     **Arguments** `source`: a clean recording. `seed`: for the starting pulse and the jitter. `jitter`: relative
-    standard deviation of one interval.
+    standard deviation of one interval (log-normal, each for itself), or a function of time.
 
     **Raises** `InputError` when fewer than 20 clean pulses are found.
     """
@@ -45,21 +63,31 @@ def retimed(source: Recording, boundaries: tuple[float, ...], *, seed: int, jitt
     if len(pulses) < 20:
         raise InputError(f"'{source.name}' gives {len(pulses)} clean pulses; at least 20 are needed for re-timing.")
     generator = np.random.default_rng(seed)
-    ends, rates = schedule(boundaries)
     dt = 1.0 / source.rate
     number = int(generator.integers(len(pulses)))
     time, parts, beats = 0.0, [], []
-    while time < ends[-1]:
-        rate = rates[np.searchsorted(ends, time, side="right")]
-        interval = 60.0 / rate * np.exp(jitter * generator.standard_normal())
+    while time < duration:
+        spread = jitter(time) if callable(jitter) else jitter
+        interval = 60.0 / rate(time) * np.exp(spread * generator.standard_normal())
         samples = round((time + interval) / dt) - round(time / dt)
         parts.append(_stretched(pulses[number % len(pulses)], samples, dt))
         number += 1
         beats.append(time)
         time += interval
-    signal = np.concatenate(parts)[: round(ends[-1] / dt)]
+    signal = np.concatenate(parts)[: round(duration / dt)]
     name = f"Semi-synthetic: pulse shapes of {source.name}, artificial timing"
     return Recording(signal, source.rate, name, np.asarray(beats))
+
+
+def noisy(recording: Recording, level: float, *, seed: int) -> Recording:
+    """The recording with white Gaussian noise on every sample, of `level` times its usual pulse height.
+
+    The height is the distance of the 5th from the 95th percentile of the signal; `beats` stay what they are.
+    """
+    low, high = np.nanpercentile(recording.signal, [5, 95])
+    noise = np.random.default_rng(seed).standard_normal(len(recording.signal))
+    signal = recording.signal + level * (high - low) * noise
+    return Recording(signal, recording.rate, f"{recording.name}, {100 * level:g} % noise", recording.beats)
 
 
 def _pulses(source: Recording) -> list[np.ndarray]:

@@ -75,6 +75,7 @@ def trim(
     chips: Sequence[Mismatch],
     currents: Sequence[float],
     *,
+    dt: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Drives of every chip, from what its own neurons do.
@@ -84,6 +85,7 @@ def trim(
     - `network`: the network as the chip realises it; its drives are replaced.
     - `boundaries`: bpm, one for each population `above<k>`.
     - `currents`: the chip's four weight currents (A).
+    - `dt`: step (s); the simulation's own unless given.
     - `progress`: called with chip-seconds as they are done, in all `trim_work` for each chip.
 
     **Returns** int array [chip, boundary, above, rate] for `heart_rate_network`.
@@ -100,10 +102,12 @@ def trim(
             progress((until - done) * len(chips) * front.size / network.size)
         done = until
 
-    answer = simulate(lanes(front, chips), Events(events, np.zeros(len(events), int)), total, progress=front_done)
+    answer = simulate(
+        lanes(front, chips), Events(events, np.zeros(len(events), int)), total, dt=dt, progress=front_done
+    )
     above = [f"above{k + 1}" for k in range(len(boundaries))]
     heard = [_heard(front, answer, k * stay + SETTLE, stay - SETTLE) for k in range(len(boundaries))]
-    drives = _trimmed(network, above, heard, chips, currents, progress)
+    drives = _trimmed(network, above, heard, chips, currents, dt, progress)
     return drives.reshape(len(above), len(chips), *drives.shape[1:]).swapaxes(0, 1)
 
 
@@ -127,6 +131,7 @@ def _trimmed(
     heard: Sequence[Events],
     chips: Sequence[Mismatch],
     currents: Sequence[float],
+    dt: float | None,
     progress: Callable[[float], None] | None,
 ) -> np.ndarray:
     """The drives [population and chip, above, rate] of the populations `names`, each a lane on each chip.
@@ -147,7 +152,7 @@ def _trimmed(
             (name,) = (p.name for p in base.populations)
             kept = [c for c in base.connections if c.source != "rate2" and (coupled or c.source != name)]
             trial.append(replace(base, connections=(*kept, drive(name, given, currents))))
-        spikes = simulate(lanes(trial, members), _first(played, duration), duration, chunk=OBSERVE)
+        spikes = simulate(lanes(trial, members), _first(played, duration), duration, dt=dt, chunk=OBSERVE)
         if progress is not None:
             progress(duration * len(members) * size / network.size)
         return spikes

@@ -12,6 +12,7 @@ from ._result import Result as Result
 
 # Each is a module of this room with a function `run(chips, seed, *, reduced)`, in the order of the gallery.
 SYSTEMS = (
+    "heart_rate",
     "predictive_plasticity",
     "delay_motion",
     "reservoir_what_when",

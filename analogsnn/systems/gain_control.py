@@ -289,17 +289,22 @@ def run(chips: int = 8, seed: int = 1, *, reduced: bool = False) -> Result:
 def _figure(curves, before: np.ndarray, after: np.ndarray) -> Figure:
     with drawing():
         figure = new_figure(3.8)
-        for axes, (old, new), name in zip(
+        for axes, (old, new), name, title in zip(
             figure.subplots(1, 2),
             (curves, (before.mean(axis=0), after.mean(axis=0))),
             ("response", "rate (Hz)"),
+            ("floating point", f"mean of {len(before)} chips"),
             strict=True,
         ):
             for unit, colour in ((6, INK), (4, BLUE), (8, ORANGE)):
                 axes.plot(SHOWN, old[:, unit], color=colour, alpha=0.35, linewidth=2.5)
                 axes.plot(SHOWN, new[:, unit], color=colour, linewidth=1.3)
-            axes.axvline(ADAPTER, color=GREY, linestyle=(0, (5, 4)), linewidth=1)
-            axes.set(xlabel="orientation (degrees)", ylabel=name, ylim=(0, None))
+            axes.plot([], [], color=INK, alpha=0.35, linewidth=2.5, label="before")
+            axes.plot([], [], color=INK, linewidth=1.3, label="adapted")
+            axes.axvline(ADAPTER, color=GREY, linestyle=(0, (5, 4)), linewidth=1, label="adapter")
+            axes.set(xlabel="orientation (degrees)", ylabel=name, ylim=(0, None), xlim=(0, 180), title=title)
+            axes.set_xticks(range(0, 181, 45))
+        axes.legend(fontsize=8)
         return figure
 
 

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from analogsnn import cli
+
 RATE_KEYS = {"mean", "worst", "per_chip"}
 
 
@@ -16,6 +18,20 @@ def run(*arguments, cwd=None):
     return subprocess.run(
         [sys.executable, "-m", "analogsnn.cli", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
     )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Run a command in this process, which has everything imported: its exit status and what it said."""
+
+    def run_here(*arguments):
+        monkeypatch.setattr("sys.argv", ["analogsnn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return end.value.code, said.out, said.err
+
+    return run_here
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +44,13 @@ def recording(tmp_path_factory, pulses):
 
 
 @pytest.mark.long
-def test_heart_rate(recording, tmp_path):
-    done = run(
+def test_heart_rate(here, recording, tmp_path):
+    status, _, said = here(
         "heart-rate", recording, "--rate", 100, "--zones", "60", "--chips", 2, "--out", tmp_path, "--json",
         tmp_path / "a.json", "--no-trim",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "gap: 25.00–25.50 s" in done.stderr
+    assert status == 0, said
+    assert "gap: 25.00–25.50 s" in said
     data = json.loads((tmp_path / "a.json").read_text())
     assert data == json.loads((tmp_path / "result.json").read_text())
     assert data["command"] == "heart-rate"
@@ -63,13 +79,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input(case, recording, tmp_path):
+def test_bad_input(case, here, recording, tmp_path, monkeypatch):
     arguments, sentence = BAD[case]
     (tmp_path / "FILE").write_text("")
     arguments = [str(recording) if a == "RECORDING" else a for a in arguments]
-    done = run("heart-rate", *arguments, "--json", "out.json", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    status, out, said = here("heart-rate", *arguments, "--json", "out.json")
+    assert status == 2, out
+    assert sentence in said
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_bad_input_of_a_process(tmp_path):
+    done = run("heart-rate", "nothing.csv", "--rate", "100", "--json", "out.json", cwd=tmp_path)
     assert done.returncode == 2, done.stdout
-    assert sentence in done.stderr
+    assert "no file 'nothing.csv'" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.json").exists()
 

@@ -17,7 +17,7 @@ CHIP_LIMIT = 64  # CAM words of a neuron, DYNAP-SE2
 
 def test_size_and_fan_in():
     network = heart_rate_network(5)
-    assert 120 <= network.size <= 140
+    assert 140 <= network.size <= 160
     mapping = compile(network, cores=1, weight_currents=CURRENTS)
     assert mapping.occupancy.synapse_words.max() <= CHIP_LIMIT
     assert differences(network, mapping.network) == []

@@ -1,0 +1,279 @@
+"""What the heart-rate system is measured by: how long zones are held, rises and false flags, sizes of populations.
+
+Every series is semi-synthetic: real pulse shapes, artificial timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ..chips import compile
+from ..heart_rate import (
+    Chip,
+    Design,
+    Recording,
+    Run,
+    flags,
+    heart_rate_network,
+    in_groups,
+    noisy,
+    prepare_chips,
+    retimed_to,
+    rise_network,
+    sized,
+)
+from ..heart_rate._network import CURRENTS, part
+from ..heart_rate._score import answer
+from ..heart_rate._series import schedule
+from ..heart_rate._trim import metronome
+from ..network import Events, Input, Mismatch, Network, Spikes, Synapse, lanes, level_crossings, simulate
+from ._on_chips import CHIP, CV
+
+DT = 2e-4  # s; flags and switches come within 0.5 s of those with half of it (four chips, metronome)
+LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the chip is slower
+DRIVEN = 5.0  # s that a zone is excited for before it is left alone
+RESET = 22.0  # s; from then on the detector counts
+EVERY = 0.25  # s between readings of the zone
+
+
+@dataclass(frozen=True)
+class Course:
+    """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
+
+    flat: float = 120.0
+    rising: float = 300.0
+    after: float = 30.0
+    falling: float = 30.0
+    jittered: float = 120.0
+    rise: float = 20.0
+    usual: float = 0.02  # relative standard deviation of an interval
+    strong: float = 0.05  # of the jittered part
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Ends (s) of the five parts."""
+        return np.cumsum([self.flat, self.rising, self.after, self.falling, self.jittered])
+
+    def series(self, source: Recording, start: float, *, seed: int) -> Recording:
+        """Pulses of `source`, beginning at `start` bpm."""
+        ends, high = self.ends, start + self.rise
+
+        def rate(time: float) -> float:
+            return float(np.interp(time, [ends[0], ends[1], ends[2], ends[3]], [start, high, high, start]))
+
+        def jitter(time: float) -> float:
+            return self.strong if time >= ends[3] else self.usual
+
+        return retimed_to(source, rate, float(ends[-1]), seed=seed, jitter=jitter)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the detectors of several chips said, one series each.
+
+    `when`: flags (s) of each chip; `delay`: from the beginning of the rise to its flag (s, NaN: missed) [chip];
+    `flat`, `jittered`: flags where there is no rise; `flat_hours`, `jittered_hours`: how long that was, in all.
+    """
+
+    course: Course
+    when: list[np.ndarray]
+    delay: np.ndarray
+    flat: int
+    jittered: int
+    flat_hours: float
+    jittered_hours: float
+
+
+def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course) -> Flags:
+    """Flags of every chip on its own series."""
+    duration = float(course.ends[-1])
+    reset = np.arange(RESET, RESET + 1.0, 0.01)
+
+    def work(group: list[int]) -> list[np.ndarray]:
+        times, channels, members = [], [], []
+        for lane, k in enumerate(group):
+            level = level_crossings(series[k].signal, series[k].rate)[0]
+            level = level[level < duration]
+            times += [level, reset]
+            channels += [np.zeros(len(level), int), np.ones(len(reset), int)]
+            members.append(np.full(len(level) + len(reset), lane))
+        time = np.concatenate(times)
+        order = np.argsort(time, kind="stable")
+        events = Events(time[order], np.concatenate(channels)[order], np.concatenate(members)[order])
+        devices = lanes([chips[k].network for k in group], [chips[k].mismatch for k in group])
+        spikes = simulate(devices, events, duration, dt=DT)
+        return [flags(chips[k].network, *spikes.of(lane)) for lane, k in enumerate(group)]
+
+    when = in_groups(work, list(range(len(chips))))
+    rise_from, _, rise_to, calm, end = course.ends
+    start = RESET + 3.0
+
+    def count(times: np.ndarray, a: float, b: float) -> int:
+        return int(np.sum((times >= a) & (times < b)))
+
+    delay = [next((t - rise_from for t in w if rise_from <= t < rise_to), np.nan) for w in when]
+    return Flags(
+        course,
+        when,
+        np.array(delay),
+        sum(count(w, start, rise_from) for w in when),
+        sum(count(w, calm, end) for w in when),
+        len(when) * (rise_from - start) / 3600,
+        len(when) * (end - calm) / 3600,
+    )
+
+
+def detectors(boundaries: Sequence[float], count: int, seed: int, drives: np.ndarray | None = None) -> list[Chip]:
+    """Chips with the detector of long rises, trimmed unless they are given `drives` [boundary, above, rate]."""
+    build = partial(_detector, len(boundaries))
+    if drives is None:
+        return prepare_chips(boundaries, count, seed=seed, build=build, dt=DT)
+    return untrimmed(build(drives, CURRENTS), count, seed)
+
+
+def untrimmed(network: Network, count: int, seed: int, cv: float = CV) -> list[Chip]:
+    """The same configuration on `count` chips."""
+    mapping = compile(network, CHIP, cores=1, weight_currents=CURRENTS)
+    return [Chip(Mismatch(cv, seed, k), mapping) for k in range(count)]
+
+
+def _detector(boundaries: int, drives: np.ndarray | None, currents: Sequence[float]) -> Network:
+    return rise_network(drives, boundaries=boundaries, currents=currents)
+
+
+def latencies(run: Run) -> np.ndarray:
+    """From every change of the schedule to the first window in which a chip names the new zone (s) [chip, change].
+
+    NaN where that does not happen before the next change. Windows are 1 s apart.
+    """
+    ends, rates = schedule(run.boundaries)
+    zones = np.searchsorted(run.boundaries, rates, side="right")
+    time = run.reference.time
+    found = np.full((len(run.answers), len(ends) - 1), np.nan)
+    for i, given in enumerate(run.answers):
+        for k in range(len(ends) - 1):
+            at = np.flatnonzero((time > ends[k]) & (time <= ends[k + 1]) & (given.zone == zones[k + 1]))
+            if len(at):
+                found[i, k] = time[at[0]] - ends[k]
+    return found
+
+
+def kept_alone(count: int, seed: int, seconds: float) -> dict[str, np.ndarray]:
+    """How long a zone's neurons fire after their input ended (s, at most `seconds`) [chip].
+
+    `attractor`: a zone of the network, cut off from everything but `above`. `integrator`: the same neurons without
+    self-excitation, with the longest time constant that the chip has and all of its weight currents on each synapse.
+    """
+    integrator = Design(zone_self=(), above_zone=(79, 79), nmda=Synapse(tau=LONGEST, gain=1.0))
+    return {
+        name: _kept(design, count, seed, seconds)
+        for name, design in (("attractor", Design()), ("integrator", integrator))
+    }
+
+
+def _kept(design: Design, count: int, seed: int, seconds: float) -> np.ndarray:
+    whole = heart_rate_network(2, design=design)
+    zone = part(whole, ["zone1"], [Input(name="above1", size=design.above)])
+    chips = untrimmed(zone, count, seed)
+    turns = np.arange(0.0, DRIVEN, 1 / 55 / design.above)  # 55 Hz each, as `above` fires
+    events = Events(turns, np.arange(len(turns)) % design.above)
+    devices = lanes([c.network for c in chips], [c.mismatch for c in chips])
+    spikes = simulate(devices, events, DRIVEN + seconds, dt=DT)
+    last = [max(0.0, float(spikes.of(k)[0].max(initial=0.0)) - DRIVEN) for k in range(count)]
+    # A zone that still fires has held to the end; its neurons fire some 70 times a second.
+    return np.array([seconds if t > seconds - 0.5 else t for t in last])
+
+
+def held(chips: Sequence[Chip], boundaries: Sequence[float], source: Recording, seconds: float, seed: int):
+    """Whether a zone is held while nothing is heard: share of chips, in the whole network.
+
+    Chip k is brought into zone k modulo their number by 25 s of pulses; then the signal stands still for `seconds`.
+
+    **Returns** bool [chip] (the same zone throughout and at the end), and the zone that each chip was in.
+    """
+    _, rates = schedule(tuple(boundaries))
+    middles = np.unique(rates)
+    heard = 25.0
+    events = []
+    for k in range(len(chips)):
+        rate = float(middles[k % len(middles)])
+        pulses = retimed_to(source, lambda _, r=rate: r, heard, seed=seed + k)
+        events.append(level_crossings(pulses.signal, pulses.rate)[0])
+
+    def work(group: list[int]) -> list[np.ndarray]:
+        time = np.concatenate([events[k] for k in group])
+        lane = np.concatenate([np.full(len(events[k]), i) for i, k in enumerate(group)])
+        order = np.argsort(time, kind="stable")
+        devices = lanes([chips[k].network for k in group], [chips[k].mismatch for k in group])
+        zeros = np.zeros(len(time), int)
+        spikes = simulate(devices, Events(time[order], zeros, lane[order]), heard + seconds, dt=DT)
+        return [_zones(chips[k].network, spikes, i, heard + seconds, len(middles)) for i, k in enumerate(group)]
+
+    zones = in_groups(work, list(range(len(chips))))
+    before = np.array([z[round((heard - 0.5) / EVERY) - 1] for z in zones])
+    same = np.array([np.all(z[round((heard - 0.5) / EVERY) :] == b) for z, b in zip(zones, before, strict=True)])
+    return same, before
+
+
+def _zones(network: Network, spikes: Spikes, lane: int, duration: float, zones: int) -> np.ndarray:
+    """The zone that one chip names, every `EVERY` s from that on."""
+    windows = np.arange(EVERY, duration + 1e-9, EVERY)
+    return answer(network, *spikes.of(lane), windows, zones).zone
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Chips with populations of one size, untrimmed: `point` where they switch, relative to the boundary (NaN: never),
+    and whether they hold the zone for `HELD` s of silence."""
+
+    size: int
+    point: np.ndarray
+    held: np.ndarray
+
+
+SIZE_BOUNDARY, STEADY, SWEEP, DEPTH, LAG, HELD = 80.0, 10, 40, 0.4, 5.0, 20.0
+SIZE_DT = 4e-4  # s; flags and switches come within 5 s of those with a quarter of it, here 3 % of a sweep
+
+
+def by_size(size: int, count: int, seed: int) -> Sized:
+    """Chips with `size` neurons in `above1` and in both zones, in a sweep from 60 % to 140 % of the boundary.
+
+    They all get the configuration that suits a chip without mismatch: trimming neuron by neuron would hide what the
+    size does. `LAG` s, by which a switch follows the rate, are taken off.
+    """
+
+    def build(drives: np.ndarray | None, currents: Sequence[float]) -> Network:
+        return heart_rate_network(2, drives, currents=currents, design=sized(size))
+
+    chips = prepare_chips((SIZE_BOUNDARY,), count, seed=seed, trimmed=False, build=build, dt=DT)
+    rates = SIZE_BOUNDARY * np.concatenate([np.full(STEADY, 1 - DEPTH), np.linspace(1 - DEPTH, 1 + DEPTH, SWEEP)])
+    events = metronome(rates, 1.0)
+    end = STEADY + SWEEP
+
+    def work(group: list[Chip]) -> list[tuple[float, bool]]:
+        devices = lanes([c.network for c in group], [c.mismatch for c in group])
+        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=SIZE_DT)
+        found = []
+        for lane, chip in enumerate(group):
+            zone = _zones(chip.network, spikes, lane, end + HELD, 2)
+            time = EVERY * (1 + np.arange(len(zone)))
+            heard = time <= end
+            down = np.flatnonzero(heard & (zone != 1))
+            switched = down[-1] + 1 if len(down) else 0
+            point = np.nan
+            if heard[min(switched, len(zone) - 1)] and time[switched] > STEADY:
+                point = 1 - DEPTH + 2 * DEPTH * (time[switched] - LAG - STEADY) / SWEEP
+            found.append((point, bool(np.all(zone[time > end - 0.5] == 1))))
+        return found
+
+    points, stays = zip(*in_groups(work, chips), strict=True)
+    return Sized(size, np.array(points), np.array(stays))
+
+
+def with_noise(recordings: Sequence[Recording], level: float, seed: int) -> list[Recording]:
+    """The recordings, each with noise of its own."""
+    return [noisy(r, level, seed=seed + k) for k, r in enumerate(recordings)]

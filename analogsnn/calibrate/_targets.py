@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import warnings
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,8 @@ class Target:
     - `axis`: `[n]`, times in s of a trace, or values of `sweep` of an `fi`.
     - `sigma`: standard deviation of the values, a number or `[n]`; None for one per cent.
     - `sweep`: parameter path that an `fi` goes over. `chip`: which of several chips. `threshold`: of spikes, V.
-    - `first`: spike that an `fi`'s rate is counted from.
+    - `first`: spike that an `fi`'s rate is counted from. `jitter`: by how much the times of a trace are uncertain, s:
+      where it is steep its values are trusted less.
 
     **Raises** `InputError` for values that are not finite, times that do not ascend, and lengths that differ.
     """
@@ -54,6 +56,7 @@ class Target:
     chip: str = ""
     threshold: float | None = None
     first: int = 1
+    jitter: float = 0.0
     where: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -110,13 +113,47 @@ class Target:
     @property
     def spread(self) -> Any:
         """Standard deviation of the values."""
+        if self.kind == "trace":
+            level = SHARE * max(float(np.ptp(self.values)), 1e-30) if self.sigma is None else np.asarray(self.sigma)
+            if not self.jitter or self.values.size < 2:
+                return level
+            return np.hypot(level, self.jitter * np.gradient(self.values, self.axis))
         if self.sigma is not None:
             return np.asarray(self.sigma, dtype=float)
-        if self.kind == "trace":
-            return SHARE * max(float(np.ptp(self.values)), 1e-30)
         if self.kind == "spike_times":
             return SHARE * float(self.values[-1]) / self.values.size
         return SHARE * np.maximum(np.abs(self.values), SHARE * np.abs(self.values).max() + 1e-30)
+
+    @property
+    def events(self) -> np.ndarray:
+        """Times of the spikes in the recording, s: where a trace rises from its lower third into its upper one."""
+        if self.kind == "spike_times":
+            return self.values
+        if self.kind != "trace":
+            return np.zeros(0)
+        assert self.axis is not None
+        low, high = self.values.min() + np.ptp(self.values) * np.array([1 / 3, 2 / 3])
+        side = np.where(self.values > high, 1, np.where(self.values < low, -1, 0))
+        (there,) = np.nonzero(side)
+        rises = there[1:][(side[there[1:]] > 0) & (side[there[:-1]] < 0)]
+        return self.axis[rises]
+
+    def until(self, end: float) -> Target | None:
+        """The part of it before `end` (s), or None where there is none; what has no times stays whole."""
+        times = {"trace": self.axis, "spike_times": self.values}.get(self.kind)
+        if times is None or times[-1] <= end:
+            return self
+        keep = times <= end
+        if not keep.any():
+            return None
+        part = copy.copy(self)
+        for name in ("values", "axis"):
+            array = getattr(self, name)
+            object.__setattr__(part, name, None if array is None else array[keep])
+        spread = np.broadcast_to(self.spread, keep.shape)[keep]
+        object.__setattr__(part, "sigma", spread)
+        object.__setattr__(part, "jitter", 0.0)
+        return part
 
     def simulated(self, waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float]) -> Any:
         """What the simulation gives for its values; of an `fi`, for the one point of this run. Differentiable.

@@ -86,7 +86,8 @@ def fit(
 
     Least squares within bounds (scipy's trust region reflective; it keeps strictly inside them), each residual in
     standard deviations of its target, with the exact Jacobian: all columns in one forward-mode batch along the steps
-    of one run. Recordings with spikes are fitted in windows that grow, from their first spike to the whole. The bounds
+    of one run. A trace that spikes is compared by its spike times and at equal phase between them (`Target.parts`);
+    recordings with spikes are fitted in windows that grow, from their first spike to the whole. The bounds
     also hold, as a weak prior about the start, what the data do not tell.
 
     **Arguments**
@@ -109,7 +110,7 @@ def fit(
     simulated.
     """
     use_float64()
-    targets, parameters = list(targets), list(parameters)
+    targets, parameters = [part for target in targets for part in target.parts()], list(parameters)
     if not targets or not parameters:
         raise InputError("a fit needs at least one target and one parameter.")
     if not precision > 0:

@@ -41,6 +41,7 @@ class _Target(Section):
     sweep: str | None = None
     first: Count = 1
     jitter: Positive | None = None
+    align: bool = True
 
 
 class _Options(Section):
@@ -112,7 +113,7 @@ def _target(path: Path, number: int, given: _Target) -> Target:
         raise InputError(f"{where}: give either file = … or value = ….")
     common: dict[str, Any] = {
         "sigma": given.sigma, "chip": given.chip, "threshold": given.threshold, "where": where, "first": given.first,
-        "jitter": given.jitter or 0.0,
+        "jitter": given.jitter or 0.0, "align": given.align,
     }  # fmt: skip
     if given.value is not None:
         if given.kind != "measure":

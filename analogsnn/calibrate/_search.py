@@ -40,7 +40,7 @@ def windows(targets: Sequence[Target]) -> list[list[Target]]:
     """
     spikes: dict[str, np.ndarray] = {}
     for target in targets:
-        found = target.events
+        found = target.events().times
         if len(found) > len(spikes.get(target.chip, ())):
             spikes[target.chip] = found
     most = max((len(found) for found in spikes.values()), default=0)

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ._certainty import certainty
 from ._parameter import Parameter, start_of
 from ._problem import Counter, Problem, Simulate, check_influence, check_units, runs_of
-from ._search import Best, search, windows
+from ._search import INSIDE, Best, search, windows
 from ._targets import FitWarning, Target
 
 # A result this close to a bound, as a share of the (logarithmic) range, stands at it.
@@ -126,10 +126,11 @@ def fit(
         return Problem(simulate, deck.measures, deck.params, part, parameters, chips, counter)
 
     problem = problem_of(targets)
-    first = np.array([start_of(p, base) for p, _ in problem.columns])
-    before = [np.asarray(values) for values in problem.simulated(first)]
+    first = np.clip([start_of(p, base) for p, _ in problem.columns], INSIDE, 1 - INSIDE)
+    jacobian = problem.jacobian(first)
+    before = problem.split(problem.cost_vector(first))
     check_units(targets, before)
-    check_influence(problem, problem.jacobian(first))
+    check_influence(problem, jacobian)
     stages = [*map(problem_of, windows(targets)[:-1] if grow else []), problem]
     generator = np.random.default_rng(seed)
     points = [first, *generator.uniform(0.02, 0.98, (max(starts, 1) - 1, first.size))]
@@ -152,8 +153,8 @@ def _result(
     problem: Problem, best: Best, cost_before: float, before: Sequence[np.ndarray], precision: float
 ) -> Fit:  # fmt: skip
     cost, x, history, finished = best
-    after = [np.asarray(values) for values in problem.simulated(x)]
     jacobian = problem.jacobian(x)
+    after = problem.split(problem.cost_vector(x))
     # Columns per e-fold (logarithmic) or per range, so that directions can be compared.
     scale = np.array([1 / math.log(p.maximum / p.minimum) if p.log else 1.0 for p, _ in problem.columns])
     free = max(jacobian.shape[0] - jacobian.shape[1], 1)

@@ -55,7 +55,7 @@ class Problem:
         self.columns = [
             (parameter, chip) for parameter in parameters for chip in (chips if parameter.per_chip else [None])
         ]
-        self._last: tuple[bytes, np.ndarray] | None = None
+        self._last: dict[str, tuple[bytes, np.ndarray]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -85,22 +85,37 @@ class Problem:
 
     def cost_vector(self, x: np.ndarray) -> np.ndarray:
         """Residuals; of a simulation that fails, ones so large that the search turns back."""
-        if self._last is None or self._last[0] != x.tobytes():
+        if not self._known("residuals", x):
             try:
                 found = np.asarray(self.residuals(x))
             except (SimulationError, InputError):
                 found = np.full(sum(t.values.size for t in self.targets), FAILED)
-            self._last = x.tobytes(), found
-        return self._last[1]
+            self._last["residuals"] = x.tobytes(), found
+        return self._last["residuals"][1]
 
     def cost(self, x: np.ndarray) -> float:
         """Half the sum of the squared residuals."""
         return half_square(self.cost_vector(x))
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
-        """All columns in one batch of forward derivatives along the steps of one run."""
-        point = jnp.asarray(x)
-        return np.asarray(jax.vmap(lambda v: jax.jvp(self.residuals, (point,), (v,))[1])(jnp.eye(len(x)))).T
+        """All columns in one batch of forward derivatives along the steps of one run, which gives the residuals too."""
+        if not self._known("jacobian", x):
+            point = jnp.asarray(x)
+            found, columns = jax.vmap(lambda v: jax.jvp(self.residuals, (point,), (v,)), out_axes=(None, 0))(
+                jnp.eye(len(x))
+            )
+            self._last["jacobian"] = x.tobytes(), np.asarray(columns).T
+            self._last["residuals"] = x.tobytes(), np.asarray(found)
+        return self._last["jacobian"][1]
+
+    def split(self, residuals: np.ndarray) -> list[np.ndarray]:
+        """What every target got, from the residuals."""
+        ends = np.cumsum([t.values.size for t in self.targets])[:-1]
+        return [t.values + part * t.spread for t, part in zip(self.targets, np.split(residuals, ends), strict=True)]
+
+    def _known(self, what: str, x: np.ndarray) -> bool:
+        """Whether the last one of them was worked out at this place."""
+        return what in self._last and self._last[what][0] == x.tobytes()
 
 
 def half_square(residuals: np.ndarray) -> float:

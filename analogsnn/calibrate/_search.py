@@ -16,6 +16,7 @@ from ._targets import Target
 # residual a parameter, about the start: a direction that the data do not tell stays where it began, and one that they
 # tell to a hundredth of its range moves by a thousandth of what it was off.
 PRIOR = 1 / math.sqrt(12)
+INSIDE = 1e-6  # a search begins so far from the bounds, as a share of the range
 # Windows end behind the first spike, the third, the ninth …: late spikes of a wrong start lie anywhere, and a trace
 # through them has as many minima as it has spikes.
 GROWTH = 3
@@ -104,7 +105,7 @@ def _descend(
     ends = _ROUGH if rough else _FINE
     try:
         done = least_squares(
-            residuals, np.clip(x, 1e-6, 1 - 1e-6), jac=jacobian,  # pyright: ignore[reportArgumentType]
+            residuals, np.clip(x, INSIDE, 1 - INSIDE), jac=jacobian,  # pyright: ignore[reportArgumentType]
             bounds=(0.0, 1.0), method="trf", **ends,
         )  # fmt: skip
     except (OutOfRuns, SimulationError, InputError):

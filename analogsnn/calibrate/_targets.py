@@ -29,7 +29,6 @@ SHARE = 0.01
 # of that time the values of a trace only say when the spike was.
 STEEP = 0.02
 NEAR = 0.01
-MISSED = 1.0  # of the stop time, by which a spike that did not come counts as late
 
 
 class FitWarning(UserWarning):
@@ -227,7 +226,8 @@ class Target:
     def simulated(self, waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float]) -> Any:
         """What the simulation gives for its values; of an `fi`, for the one point of this run. Differentiable.
 
-        A spike that does not come, and its rate, count as coming at the end of the run.
+        A spike that does not come counts as coming after the end of the run, as late as the last that came; a rate of
+        fewer than two spikes is zero.
         """
         if self.kind == "trace":
             return self._trace(waves)
@@ -263,8 +263,12 @@ class Target:
 
     def _spikes(self, waves: Waveforms, wanted: int) -> Any:
         found = self._edges(waves)[:wanted]
-        stop = float(_plain(waves.time)[-1])
-        return jnp.concatenate([found, jnp.full(wanted - len(found), stop * (1 + MISSED))])
+        there, stop = len(found), float(_plain(waves.time)[-1])
+        if there == wanted:
+            return found
+        # As late as the last one that came, and not within the run.
+        late = found[-1] - self.values[there - 1] if there else jnp.zeros(())
+        return jnp.concatenate([found, jnp.maximum(self.values[there:] + late, stop)])
 
     def _trace(self, waves: Waveforms) -> Any:
         assert self.axis is not None
@@ -352,7 +356,7 @@ def _netcdf(path: Path, columns: Sequence[str | int] | None, count: int) -> list
 
     try:
         with xarray.open_dataset(path, engine="h5netcdf") as data:
-            names = [*map(str, data.variables)]
+            names = [*map(str, data.coords), *map(str, data.data_vars)]
             wanted = [str(name) for name in columns] if columns else names[:count]
             missing = [name for name in wanted if name not in names]
             if missing:

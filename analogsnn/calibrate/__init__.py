@@ -9,10 +9,10 @@ from ._card import extract_card as extract_card
 from ._card_page import write_card_page as write_card_page
 from ._fit import Fit as Fit
 from ._fit import Fitted as Fitted
-from ._fit import Parameter as Parameter
 from ._fit import fit as fit
 from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
+from ._parameter import Parameter as Parameter
 from ._synapse import Design as Design
 from ._synapse import synapse as synapse
 from ._targets import FitWarning as FitWarning

@@ -15,7 +15,8 @@ from ..documents import Count, Integer, Positive, Section, read_toml, sentences
 from ..errors import InputError
 from ..netlist import read_netlist_text
 from ..simulation import deck_roots, read_deck
-from ._fit import Fit, Parameter, fit
+from ._fit import Fit, fit
+from ._parameter import Parameter
 from ._targets import Target, read_columns
 
 
@@ -39,12 +40,16 @@ class _Target(Section):
     threshold: float | None = None
     sweep: str | None = None
     first: Count = 1
+    jitter: Positive | None = None
+    align: bool = True
 
 
 class _Options(Section):
     starts: Count = 1
     seed: Annotated[Integer, Field(ge=0)] = 0
     max_runs: Count = 500
+    precision: Positive = 1.0
+    grow: bool = True
     accuracy: Literal["reference", "fast"] = "reference"
     t_stop: Positive | None = None
 
@@ -73,7 +78,8 @@ def fit_file(path: Path, progress: Callable[[float], None] | None = None) -> Fit
     circuit = Circuit.from_netlist(_netlist(path, spec))
     return fit(
         circuit, targets, parameters, t_stop=options.t_stop, starts=options.starts, seed=options.seed,
-        max_runs=options.max_runs, accuracy=options.accuracy, progress=progress,
+        max_runs=options.max_runs, precision=options.precision, grow=options.grow, accuracy=options.accuracy,
+        progress=progress,
     )  # fmt: skip
 
 
@@ -107,6 +113,7 @@ def _target(path: Path, number: int, given: _Target) -> Target:
         raise InputError(f"{where}: give either file = … or value = ….")
     common: dict[str, Any] = {
         "sigma": given.sigma, "chip": given.chip, "threshold": given.threshold, "where": where, "first": given.first,
+        "jitter": given.jitter or 0.0, "align": given.align,
     }  # fmt: skip
     if given.value is not None:
         if given.kind != "measure":

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from ..errors import InputError
-from ..measure import crossings, evaluate_measures, spike_time
+from ..measure import evaluate_measures
 from ..netlist import Measure
 from ..waveforms import Waveforms
 
@@ -23,11 +25,22 @@ KINDS = ("trace", "spike_times", "measure", "fi")
 GAP = 20.0
 # Of a target that says nothing: its value is trusted to one per cent of its range, a spike to one of its mean interval.
 SHARE = 0.01
-MISSED = 1.0  # of the stop time, by which a spike that did not come counts as late
+# An edge is that of a spike when it takes less than this share of the time between spikes; nearer to a spike than NEAR
+# of that time the values of a trace only say when the spike was.
+STEEP = 0.02
+NEAR = 0.01
 
 
 class FitWarning(UserWarning):
     """What a user should hear about data or the result of a fit."""
+
+
+class Events(NamedTuple):
+    """Spikes of a recording: times and their standard deviations `[k]` in s, and the edge that is timed."""
+
+    times: np.ndarray
+    errors: np.ndarray
+    edge: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +53,10 @@ class Target:
     - `axis`: `[n]`, times in s of a trace, or values of `sweep` of an `fi`.
     - `sigma`: standard deviation of the values, a number or `[n]`; None for one per cent.
     - `sweep`: parameter path that an `fi` goes over. `chip`: which of several chips. `threshold`: of spikes, V.
-    - `first`: spike that an `fi`'s rate is counted from.
+    - `first`: spike that an `fi`'s rate is counted from. `edge`: `"rise"` or `"fall"`, at which spikes have their time.
+    - `jitter`: by how much the times of a trace are uncertain, s.
+    - `align`: whether `fit` takes a trace that spikes for its spike times and its values between them (see `parts`).
+      `spikes`: times of spikes in s `[k]`, between which a trace is compared at equal phase.
 
     **Raises** `InputError` for values that are not finite, times that do not ascend, and lengths that differ.
     """
@@ -54,6 +70,10 @@ class Target:
     chip: str = ""
     threshold: float | None = None
     first: int = 1
+    edge: str = "rise"
+    jitter: float = 0.0
+    align: bool = True
+    spikes: Any = None
     where: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -110,18 +130,104 @@ class Target:
     @property
     def spread(self) -> Any:
         """Standard deviation of the values."""
+        if self.kind == "trace":
+            level = SHARE * max(float(np.ptp(self.values)), 1e-30) if self.sigma is None else np.asarray(self.sigma)
+            if not self.jitter or self.values.size < 2:
+                return level
+            return np.hypot(level, self.jitter * np.gradient(self.values, self.axis))
         if self.sigma is not None:
             return np.asarray(self.sigma, dtype=float)
-        if self.kind == "trace":
-            return SHARE * max(float(np.ptp(self.values)), 1e-30)
         if self.kind == "spike_times":
             return SHARE * float(self.values[-1]) / self.values.size
         return SHARE * np.maximum(np.abs(self.values), SHARE * np.abs(self.values).max() + 1e-30)
 
+    @property
+    def level(self) -> float:
+        """Of the spikes in a trace, V: the threshold, else a third of the recorded range."""
+        low, high = float(self.values.min()), float(self.values.max())
+        return self.threshold if self.threshold is not None else low + (high - low) / 3
+
+    def events(self) -> Events:
+        """The spikes in the recording; of a trace those of its two edges that are the steeper ones.
+
+        A recording may have one sample in a spike or none at its top, and noise: a trace spikes where it passes from a
+        sixth of its range below `level` to above, or back, in a time that is short against the one between spikes.
+        """
+        none = Events(np.zeros(0), np.zeros(0), "rise")
+        if self.kind == "spike_times":
+            return Events(self.values, np.broadcast_to(self.spread, self.values.shape), "rise")
+        if self.kind != "trace" or self.values.size < 3 or self.name.lower().startswith("i("):
+            return none
+        assert self.axis is not None
+        time, v = self.axis, self.values
+        side = np.where(v >= self.level, 1, np.where(v < self.level - np.ptp(v) / 6, -1, 0))
+        (there,) = np.nonzero(side)
+        found = []
+        for edge, sign in (("rise", 1), ("fall", -1)):
+            k = np.flatnonzero((side[there[:-1]] == -sign) & (side[there[1:]] == sign))
+            before, after = there[k], there[k + 1]
+            took = time[after] - time[before]
+            if len(took) > 1 and np.median(took) <= STEEP * np.median(np.diff(time[before])):
+                # Anywhere between the two samples.
+                when = Events(0.5 * (time[before] + time[after]), np.hypot(took / math.sqrt(12), self.jitter), edge)
+                found.append((float(np.median(took)), when))
+        return min(found, key=lambda pair: pair[0])[1] if found else none
+
+    def parts(self) -> list[Target]:
+        """What a fit compares: itself; of a trace that spikes its spike times, and its values at equal phase between
+        them, without those so near a spike that they only say when it was.
+
+        At equal times the difference of two spikes that do not overlap says nothing of how far they are apart: it has
+        as many minima as there are spikes.
+        """
+        if self.kind != "trace" or not self.align or self.spikes is not None:
+            return [self]
+        spikes, errors, edge = self.events()
+        if not len(spikes):
+            return [self]
+        assert self.axis is not None
+        guard = NEAR * np.median(np.diff(spikes))
+        nearest = np.abs(self.axis - _nearest(spikes, self.axis))
+        far = (nearest > guard) & (nearest > 2 * np.median(np.diff(self.axis)))
+        when = replace(
+            self,
+            kind="spike_times",
+            values=spikes,
+            axis=None,
+            sigma=errors,
+            threshold=self.level,
+            edge=edge,
+            jitter=0.0,
+        )
+        between = self._kept(far, spikes)
+        for name, value in {"threshold": self.level, "edge": edge}.items():
+            object.__setattr__(between, name, value)
+        return [between, when]
+
+    def _kept(self, keep: np.ndarray, spikes: np.ndarray | None) -> Target:
+        """The same with some of its values, and these spikes; without looking for its gaps again."""
+        spread = np.broadcast_to(self.spread, self.values.shape)[keep]
+        part = copy.copy(self)
+        new = {"values": self.values[keep], "axis": None if self.axis is None else self.axis[keep], "spikes": spikes}
+        for name, value in {**new, "sigma": spread, "jitter": 0.0}.items():
+            object.__setattr__(part, name, value)
+        return part
+
+    def until(self, end: float) -> Target | None:
+        """The part of it before `end` (s), or None where there is none; what has no times stays whole."""
+        times = {"trace": self.axis, "spike_times": self.values}.get(self.kind)
+        if times is None or times[-1] <= end:
+            return self
+        keep = times <= end
+        if not keep.any():
+            return None
+        return self._kept(keep, None if self.spikes is None else self.spikes[self.spikes <= end])
+
     def simulated(self, waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float]) -> Any:
         """What the simulation gives for its values; of an `fi`, for the one point of this run. Differentiable.
 
-        A spike that does not come, and its rate, count as coming at the end of the run.
+        A spike that does not come counts as coming after the end of the run, as late as the last that came; a rate of
+        fewer than two spikes is zero.
         """
         if self.kind == "trace":
             return self._trace(waves)
@@ -135,15 +241,18 @@ class Target:
             return jnp.atleast_1d(evaluate_measures(waves, until, params)[found[0].name])
         if self.kind == "spike_times":
             return self._spikes(waves, self.values.size)
-        many = self._count(waves)
-        if many < self.first + 1:
+        times = self._edges(waves)
+        if len(times) < self.first + 1:
             return jnp.zeros(1)
-        last, begin = (spike_time(waves, self.name, k, self.threshold) for k in (many, self.first))
-        return jnp.atleast_1d((many - self.first) / (last - begin))
+        return jnp.atleast_1d((len(times) - self.first) / (times[-1] - times[self.first - 1]))
 
-    def _count(self, waves: Waveforms) -> int:
+    def _edges(self, waves: Waveforms) -> Any:
+        """Times of the simulated spikes, by straight lines between points; differentiable."""
         level = self._level(waves)
-        return len(crossings(np.asarray(waves.time), _plain(waves.voltage(self.name)), level))
+        above = (_plain(waves.voltage(self.name)) >= level) == (self.edge == "rise")
+        (k,) = np.nonzero(~above[:-1] & above[1:])
+        time, voltage = (jnp.asarray(array) for array in waves.along(self.name))
+        return time[k] + (level - voltage[k]) / (voltage[k + 1] - voltage[k]) * (time[k + 1] - time[k])
 
     def _level(self, waves: Waveforms) -> float:
         if self.threshold is not None:
@@ -153,17 +262,37 @@ class Target:
         return 0.5 * float(waves.supply)
 
     def _spikes(self, waves: Waveforms, wanted: int) -> Any:
-        there = min(self._count(waves), wanted)
-        found = [spike_time(waves, self.name, k, self.threshold) for k in range(1, there + 1)]
-        stop = float(_plain(waves.time)[-1])
-        return jnp.stack([jnp.asarray(t) for t in found] + [jnp.asarray(stop * (1 + MISSED))] * (wanted - there))
+        found = self._edges(waves)[:wanted]
+        there, stop = len(found), float(_plain(waves.time)[-1])
+        if there == wanted:
+            return found
+        # As late as the last one that came, and not within the run.
+        late = found[-1] - self.values[there - 1] if there else jnp.zeros(())
+        return jnp.concatenate([found, jnp.maximum(self.values[there:] + late, stop)])
 
     def _trace(self, waves: Waveforms) -> Any:
         assert self.axis is not None
         if self.name.lower().startswith("i("):
             return jnp.interp(jnp.asarray(self.axis), jnp.asarray(waves.time), waves.current(self.name[2:-1]))
         time, voltage = waves.along(self.name)
-        return jnp.interp(jnp.asarray(self.axis), jnp.asarray(time), jnp.asarray(voltage))
+        return jnp.interp(self._phases(waves), jnp.asarray(time), jnp.asarray(voltage))
+
+    def _phases(self, waves: Waveforms) -> Any:
+        """When the simulation is where the recording is: as far from one spike to the next."""
+        axis = jnp.asarray(self.axis)
+        if self.spikes is None:
+            return axis
+        theirs = jnp.concatenate([jnp.zeros(1), self._edges(waves)[: len(self.spikes)]])
+        ours = np.concatenate([[0.0], self.spikes[: len(theirs) - 1]])
+        # Behind the last spike the two only lie apart.
+        return jnp.where(axis > ours[-1], axis + (theirs[-1] - ours[-1]), jnp.interp(axis, jnp.asarray(ours), theirs))
+
+
+def _nearest(points: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The one of the ascending `points` that is nearest to each."""
+    k = np.clip(np.searchsorted(points, of), 1, len(points) - 1) if len(points) > 1 else np.ones(len(of), int)
+    low, high = points[k - 1], points[np.minimum(k, len(points) - 1)]
+    return np.where(of - low < high - of, low, high)
 
 
 def _plain(array: Any) -> np.ndarray:
@@ -227,7 +356,7 @@ def _netcdf(path: Path, columns: Sequence[str | int] | None, count: int) -> list
 
     try:
         with xarray.open_dataset(path, engine="h5netcdf") as data:
-            names = [*map(str, data.variables)]
+            names = [*map(str, data.coords), *map(str, data.data_vars)]
             wanted = [str(name) for name in columns] if columns else names[:count]
             missing = [name for name in wanted if name not in names]
             if missing:

@@ -19,3 +19,5 @@ from ._spikes import rate as rate
 from ._spikes import spike_times as spike_times
 from ._transistor_dpi import TERMS as TERMS
 from ._transistor_dpi import TransistorDPI as TransistorDPI
+from ._transistor_neuron import LEFT as LEFT
+from ._transistor_neuron import TransistorNeuron as TransistorNeuron

@@ -13,6 +13,8 @@ from ._fit import Parameter as Parameter
 from ._fit import fit as fit
 from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
+from ._neuron import neuron as neuron
+from ._neuron_experiments import NeuronDesign as NeuronDesign
 from ._synapse import Design as Design
 from ._synapse import synapse as synapse
 from ._targets import FitWarning as FitWarning

@@ -138,10 +138,15 @@ class TransistorDPI(eqx.Module):
         """What flows in place of the weight current `i_w` (A) while the pulse is off (A)."""
         if "floor" not in self.terms:
             return jnp.zeros_like(as_float(i_w))
-        i_w = self.mirrored(i_w)
-        exponent = self.threshold / (self._slope_in * self.ut) - self.vt / (self._slope_in * _UT0)
-        off = self.i_off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
+        i_w, off = self.mirrored(i_w), self.warmed(self.i_off)
         return i_w * off / (i_w + off)
+
+    def warmed(self, off: ArrayLike, slope: ArrayLike | None = None) -> jax.Array:
+        """An off-current (A) at the temperature, from that at 27 °C, `off` (A), of transistors of the slope factor
+        `slope`; by default of the pair's kind."""
+        slope = self._slope_in if slope is None else slope
+        exponent = self.threshold / (slope * self.ut) - self.vt / (slope * _UT0)
+        return off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
 
     def rest(self, i_w: ArrayLike) -> jax.Array:
         """The state (V) before any pulse, at the weight current `i_w` (A); without `floor`, the off-current's, 0 V."""

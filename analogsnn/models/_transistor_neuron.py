@@ -54,6 +54,7 @@ class TransistorNeuron(eqx.Module):
     - `c_ref`: refractory capacitor (F); `c_ref_extra`: what transistors add. `i_ref`: what empties it (A).
     - `v_peak`: to which it is charged at 27 °C (V), and `v_peak_t` by temperature (V/K). `delay`: until it is (s).
     - `reset`, `starved`: strength of the reset transistor and of the pulse's inverter, over that of the feedback's.
+    - `v_early_reset`: Early voltage of the reset transistor (V).
     - `q_pulse`: charge that ends the pulse (C).
 
     Temperature and terms are those of the two DPIs (see `TransistorDPI`); `early` also bends the ramp, `parasitic` is
@@ -72,6 +73,7 @@ class TransistorNeuron(eqx.Module):
     v_peak_t: jax.Array = eqx.field(converter=as_float)
     delay: jax.Array = eqx.field(converter=as_float)
     reset: jax.Array = eqx.field(converter=as_float)
+    v_early_reset: jax.Array = eqx.field(converter=as_float)
     starved: jax.Array = eqx.field(converter=as_float)
     q_pulse: jax.Array = eqx.field(converter=as_float)
 
@@ -100,7 +102,12 @@ class TransistorNeuron(eqx.Module):
     def refractory_voltage(self, since: ArrayLike) -> jax.Array:
         """v_r (V) at `since` (s) after a spike."""
         fallen = jnp.exp(-jnp.maximum(as_float(since) - self.delay, 0) / self._ramp)
-        return (self._peak + self._early) * fallen - self._early
+        v = (self._peak + self._early) * fallen - self._early
+        if "floor" not in self.membrane.terms:
+            return v
+        # C dv/dt = -I (1 - e^(-v/UT)) + I_off has the solution of C dv/dt = -I, bent to end where both are in balance.
+        off = jnp.minimum(self.ahp.warmed(self.ahp.i_off) / self.membrane.sink(1.0, self.i_ref), 0.9)
+        return self.membrane.ut * jnp.logaddexp(v / self.membrane.ut, -jnp.log1p(-off))
 
     def _time_to(self, v: ArrayLike) -> jax.Array:
         """How long after a spike (s) the ramp reaches `v` (V)."""
@@ -118,7 +125,9 @@ class TransistorNeuron(eqx.Module):
     def derivative(self, v: ArrayLike, v_ahp: ArrayLike, v_ref: ArrayLike, i_in: ArrayLike) -> jax.Array:
         """dv/dt (V/s) of the membrane at the input `i_in` (A)."""
         v = as_float(v)
-        sunk = self.ahp.current(v_ahp) * (1 + v / self._early) + self.reset * self._law(v_ref)
+        early = "early" in self.membrane.terms
+        reset = self.reset * self._law(v_ref) * (1 + v / self.v_early_reset if early else 1.0)
+        sunk = self.ahp.current(v_ahp) * (1 + v / self._early) + reset
         gained = self.membrane.current(v) - sunk * self.membrane.opening(v)
         return self.membrane.derivative(v, i_in) + gained / self.membrane.capacitance
 

@@ -3,6 +3,7 @@
 from ._calibration import Calibration as Calibration
 from ._calibration import ErrorRow as ErrorRow
 from ._calibration import RangeWarning as RangeWarning
+from ._calibration_page import write_calibration_page as write_calibration_page
 from ._card import ExtractedCard as ExtractedCard
 from ._card import Grid as Grid
 from ._card import extract_card as extract_card

@@ -15,9 +15,9 @@ from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
 from ..netlist import Netlist
-from ._synapse import card_values
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
+from ._synapse import card_values
 
 JUDGED = ("rate", "refractory", "ratio")
 # A weak pull to the start, for what the experiments do not tell apart.
@@ -38,7 +38,9 @@ _OWN = ("c_ref_extra", "v_peak", "v_peak_t", "delay", "reset", "v_early_reset", 
 _LATEST = 1.5  # of the circuit's time for the same spikes: later ones do not count, and the residual is this bound's
 
 
-def make_neuron(values: Mapping[str, Any], e: Condition, capacitors: Mapping[str, Any], **more: Any) -> TransistorNeuron:
+def make_neuron(
+    values: Mapping[str, Any], e: Condition, capacitors: Mapping[str, Any], **more: Any
+) -> TransistorNeuron:
     """The model at the currents and the temperature of `e`."""
     shared = {name: values[name] for name in _SHARED} | {"celsius": e.celsius} | more
     membrane = TransistorDPI(
@@ -169,7 +171,8 @@ def fit_supply(
     names = [name for name in columns if name != "i_rest"]
     matrix = np.stack([np.asarray(columns[name]) for name in names], 1) / seen.charge[:, None]
     wanted = 1 - i_rest * rest * period / seen.charge
-    solution = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
+    scale = np.abs(matrix).max(0)  # of coulombs, of shares: made comparable
+    solution = np.linalg.lstsq(matrix / scale, wanted, rcond=None)[0] / scale
     fitted = {name: float(x) for name, x in zip(names, solution, strict=True)} | {"i_rest": i_rest}
     return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": i_rest * rest}
 
@@ -214,7 +217,13 @@ def fit_neuron(
         return last[key]
 
     done = least_squares(
-        lambda x: at(x)[1], np.zeros(len(names)), jac=cast(Any, lambda x: at(x)[0]), loss="soft_l1",
-        f_scale=ROBUST, xtol=1e-4, ftol=1e-4, max_nfev=EVALUATIONS,
+        lambda x: at(x)[1],
+        np.zeros(len(names)),
+        jac=cast(Any, lambda x: at(x)[0]),
+        loss="soft_l1",
+        f_scale=ROBUST,
+        xtol=1e-4,
+        ftol=1e-4,
+        max_nfev=EVALUATIONS,
     )
     return {k: float(v) for k, v in values(done.x).items()}, {k: np.asarray(v) for k, v in at(done.x)[2].items()}

@@ -42,6 +42,11 @@ class NeuronDesign(NamedTuple):
     spikes: int = 8  # of the runs with adaptation
     largest: float = 10e-9  # A, of an input
 
+    @property
+    def size(self) -> int:
+        """How many experiments that are."""
+        return len(self.conditions())
+
     def conditions(self) -> list[Condition]:
         """All of them, the f-I curves first."""
         plain = [

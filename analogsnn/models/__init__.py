@@ -11,6 +11,7 @@ from ._gates import subtracted_input as subtracted_input
 from ._neuron import AHP as AHP
 from ._neuron import Neuron as Neuron
 from ._neuron_supply import NeuronSupply as NeuronSupply
+from ._noise import NoisyDPI as NoisyDPI
 from ._physics import ExponentFeedback as ExponentFeedback
 from ._physics import Physics as Physics
 from ._physics import SigmoidFeedback as SigmoidFeedback

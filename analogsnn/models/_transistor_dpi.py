@@ -100,7 +100,8 @@ class TransistorDPI(eqx.Module):
         return self.vt - self.tcv * _T0 * (self._ratio - 1)
 
     @property
-    def _slope_in(self) -> jax.Array:
+    def slope_in(self) -> jax.Array:
+        """Slope factor of the input pair."""
         return self.n_in if "exponent" in self.terms else self.n
 
     def voltage(self, current: ArrayLike) -> jax.Array:
@@ -144,7 +145,7 @@ class TransistorDPI(eqx.Module):
     def warmed(self, off: ArrayLike, slope: ArrayLike | None = None) -> jax.Array:
         """An off-current (A) at the temperature, from that at 27 °C, `off` (A), of transistors of the slope factor
         `slope`; by default of the pair's kind."""
-        slope = self._slope_in if slope is None else slope
+        slope = self.slope_in if slope is None else slope
         exponent = self.threshold / (slope * self.ut) - self.vt / (slope * _UT0)
         return off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
 
@@ -157,7 +158,7 @@ class TransistorDPI(eqx.Module):
     def _share(self, v: jax.Array, total: ArrayLike) -> jax.Array:
         """Which share of the pair's current `total` (A) charges the capacitor."""
         gate, _ = self._bias(self.i_gain, self.voltage(self.i_gain), self.n)
-        weak = (gate - v) / (self._slope_in * self.ut)
+        weak = (gate - v) / (self.slope_in * self.ut)
         if "moderate" not in self.terms:
             return jax.nn.sigmoid(weak)
         scale = jnp.sqrt(total / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
@@ -172,9 +173,11 @@ class TransistorDPI(eqx.Module):
     def derivative(self, v: ArrayLike, i_w: ArrayLike) -> jax.Array:
         """dv/dt (V/s) at the current `i_w` (A) through the pair: `mirrored(…)` of the bias during a pulse, else
         `off_current(…)`."""
-        v = as_float(v)
-        share = self._share(v, self.a_w * i_w)
-        return (self.a_w * i_w * share - self.sink(v, self.i_tau)) / self.capacitance
+        return (self.charging(v, i_w) - self.sink(v, self.i_tau)) / self.capacitance
+
+    def charging(self, v: ArrayLike, i_w: ArrayLike) -> jax.Array:
+        """Which part (A) of the current `i_w` (A) through the pair charges the capacitor at the state `v` (V)."""
+        return self.a_w * i_w * self._share(as_float(v), self.a_w * i_w)
 
     @property
     def capacitance(self) -> jax.Array:
@@ -197,7 +200,7 @@ class TransistorDPI(eqx.Module):
     def mirrored(self, i_w: ArrayLike) -> jax.Array:
         """What the weight transistor carries (A) when its bias diode, of the pair's kind, is given `i_w` (A)."""
         i_w = as_float(i_w)
-        slope = self._slope_in
+        slope = self.slope_in
         gate = self.threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
         return self._bias(i_w, gate, slope)[1]
 

@@ -111,7 +111,9 @@ class TransistorNeuron(eqx.Module):
 
     def _time_to(self, v: ArrayLike) -> jax.Array:
         """How long after a spike (s) the ramp reaches `v` (V)."""
-        return self.delay + self._ramp * jnp.log((self._peak + self._early) / (jnp.minimum(v, self._peak) + self._early))
+        return self.delay + self._ramp * jnp.log(
+            (self._peak + self._early) / (jnp.minimum(v, self._peak) + self._early)
+        )
 
     @property
     def pulse(self) -> jax.Array:

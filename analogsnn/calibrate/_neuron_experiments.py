@@ -127,8 +127,8 @@ def _run(circuit: Circuit, e: Condition, spikes: int) -> Observation:
     if not len(times):
         return Observation(0.0, math.nan, math.nan, math.nan, math.nan)
     raise SimulationError(
-        f"the neuron gave {len(times)} of {spikes} spikes within {stop / _LONGER:.3g} s at {e.i_in:g} A of input, a leak "
-        f"of {e.i_tau:g} A and {e.celsius:g} °C; the experiments need more."
+        f"the neuron gave {len(times)} of {spikes} spikes within {stop / _LONGER:.3g} s at {e.i_in:g} A of input, a "
+        f"leak of {e.i_tau:g} A and {e.celsius:g} °C; the experiments need more."
     )
 
 

@@ -1,4 +1,4 @@
-r"""The adaptive-exponential neuron with what its transistors add: `TransistorDPI` twice, feedback, and a refractory ramp.
+r"""The adaptive-exponential neuron with what its transistors add: two `TransistorDPI`, feedback, a refractory ramp.
 
 States: the membrane v and the adaptation $v_a$, each the voltage between the plates of a capacitor and the gate voltage
 of a transistor; and the refractory voltage $v_r$, a ramp between spikes and known in closed form.
@@ -181,14 +181,17 @@ class TransistorNeuron(eqx.Module):
             begin = jnp.where(over, (1 - _STRETCH) * duration, start)
             edges = jnp.sort(jnp.stack([last + pulse, hold]))
             solved = diffrax.diffeqsolve(
-                diffrax.ODETerm(field), diffrax.Tsit5(), begin, duration, _FIRST * duration, (v, v_ahp), args=(last, hold),
+                diffrax.ODETerm(field), diffrax.Tsit5(), begin, duration, _FIRST * duration, (v, v_ahp),
+                args=(last, hold),
                 event=diffrax.Event(lambda t, y, args, **_: y[0] - level, event_at, direction=True),
                 stepsize_controller=diffrax.ClipStepSizeController(
                     diffrax.PIDController(rtol=0, atol=_TOLERANCE), jump_ts=edges
                 ),
                 saveat=diffrax.SaveAt(t1=True), max_steps=100_000, throw=False, adjoint=diffrax.ForwardMode(),
             )  # fmt: skip
-            assert solved.event_mask is not None and solved.ts is not None and solved.ys is not None
+            assert solved.event_mask is not None
+            assert solved.ts is not None
+            assert isinstance(solved.ys, tuple)
             came = solved.event_mask & ~over
             time = jnp.where(came, solved.ts[-1], duration)
             spiked = came & level_is_spike

@@ -61,25 +61,31 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
     @app.command("calibrate")
     def calibrate_command(
-        block: Annotated[str, typer.Argument(metavar="BLOCK", help="dpi_synapse or dpi_synapse_sink.")],
+        block: Annotated[str, typer.Argument(metavar="BLOCK", help="dpi_synapse, dpi_synapse_sink or adexp_neuron.")],
         card: Annotated[str, typer.Option("--card", help="An EKV card: ekv, or the card.lib of extract-card.")] = "ekv",
         out: Annotated[Path, typer.Option("--out", metavar="F.toml", help="Parameters, errors, range.")] = Path(
             "model.toml"
         ),
+        html: Annotated[
+            Path | None, typer.Option("--html", metavar="F.html", help="Write a page: model, circuit and ngspice.")
+        ] = None,
         json_file: Json = None,
     ) -> None:
         """Fit a behavioural model to a circuit of the library: parameters, errors, and where it is within 3 %."""
 
         def work(started: float) -> dict[str, Any]:
-            from .calibrate import Design, synapse
+            from .calibrate import Design, NeuronDesign, neuron, synapse, write_calibration_page
             from .cli import _atomically, _progress
 
-            with _progress(Design().size, "runs") as progress:
-                found = synapse(block, card=card, progress=progress)
+            fit, size = (neuron, NeuronDesign().size) if block == "adexp_neuron" else (synapse, Design().size)
+            with _progress(size, "runs") as progress:
+                found = fit(block, card=card, progress=progress)
             _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
+            if html is not None:
+                write_calibration_page(html, found)
             return found.to_dict()
 
-        run("calibrate", None, None, json_file, work, _say_model, targets=[out])
+        run("calibrate", None, None, json_file, work, _say_model, targets=[out, *([html] if html else [])])
 
 
 def _say_model(data: dict[str, Any]) -> None:
@@ -89,11 +95,12 @@ def _say_model(data: dict[str, Any]) -> None:
             f"  {quantity}: largest error {100 * row['max_relative']:.1f} %, rms {100 * row['rms_relative']:.1f} %, "
             f"{100 * row['share_below_limit']:.0f} % of the experiments within 3 %"
         )
+    judged, along = " and ".join(data["judged"]), data["along"]
     if data["valid_range"] is None:
-        typer.echo("  there is no range in which gain and decay are within 3 %")
+        typer.echo(f"  there is no range in which {judged} are within 3 %")
     else:
-        low, high = data["valid_range"]["i_out"]
-        typer.echo(f"  within 3 % in gain and decay from {format_quantity(low, 'A')} to {format_quantity(high, 'A')}")
+        low, high = (format_quantity(x, "A") for x in data["valid_range"][along])
+        typer.echo(f"  {judged} within 3 % for {along} from {low} to {high}")
 
 
 def _micrometres(text: str, option: str) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from ._calibration import Calibration as Calibration
 from ._calibration import ErrorRow as ErrorRow
 from ._calibration import RangeWarning as RangeWarning
+from ._calibration_page import write_calibration_page as write_calibration_page
 from ._card import ExtractedCard as ExtractedCard
 from ._card import Grid as Grid
 from ._card import extract_card as extract_card
@@ -12,6 +13,8 @@ from ._fit import Fitted as Fitted
 from ._fit import fit as fit
 from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
+from ._neuron import neuron as neuron
+from ._neuron_experiments import NeuronDesign as NeuronDesign
 from ._parameter import Parameter as Parameter
 from ._synapse import Design as Design
 from ._synapse import synapse as synapse

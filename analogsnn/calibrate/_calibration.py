@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..errors import InputError
 
 LIMIT = 0.03  # the error below which a model counts as right
 
@@ -45,6 +47,8 @@ class Calibration:
     - `valid_range`: by condition, the smallest and largest value between which every judged error is below 3 %; None
       where there is no such range.
     - `block`, `card`: what it was fitted to; `experiments`: circuit runs.
+    - `judged`: the quantities that the range is about; `along`: the condition that it is sought along.
+    - `make`: the model at the conditions that it is given by name (see `at`).
     """
 
     block: str
@@ -54,6 +58,20 @@ class Calibration:
     errors: Sequence[ErrorRow]
     valid_range: Mapping[str, tuple[float, float]] | None
     experiments: int
+    judged: tuple[str, ...] = ("gain", "tau")
+    along: str = "i_out"
+    make: Callable[..., Any] | None = None
+
+    def at(self, **condition: float) -> Any:
+        """The model at a condition, its own where a name is left out; warns (`RangeWarning`) outside the valid range.
+
+        **Raises** `InputError` for a name that the model does not have.
+        """
+        if self.make is None:
+            raise InputError(f"the model of {self.block} was given no way to be made at other conditions.")
+        made = self.make(**condition)
+        self.check(**condition)
+        return made
 
     def worst(self) -> dict[str, float]:
         """The largest error of each quantity, relative."""
@@ -96,6 +114,7 @@ class Calibration:
         return {
             "block": self.block, "card": self.card, "parameters": dict(self.parameters),
             "errors": [row.to_dict() for row in self.errors], "summary": self.summary(),
+            "judged": list(self.judged), "along": self.along,
             "valid_range": None if self.valid_range is None else {k: list(v) for k, v in self.valid_range.items()},
             "experiments": self.experiments,
         }  # fmt: skip

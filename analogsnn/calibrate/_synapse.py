@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -83,21 +84,29 @@ def synapse(
     **Raises** `InputError` for another block, and for a card that is none of our engine's.
     """
     if block not in BLOCKS:
-        raise InputError(f"there is no model to calibrate for '{block}'; there are models for {', '.join(BLOCKS)}.")
+        raise InputError(
+            f"there is no model to calibrate for '{block}'; there are models for {', '.join(BLOCKS)} and adexp_neuron."
+        )
     use_float64()
     netlist = library.read_bench(block, card=card)
     data = run_experiments(netlist, design or Design(), progress)
     keep = (data.gain >= RANGE[0]) & (data.gain <= RANGE[1])
     used = Experiment(*(np.asarray(field)[keep] for field in data))
-    start = _start(netlist, BLOCKS[block])
+    start = card_values(netlist, BLOCKS[block])
     values, _ = fit_model(used, start)
     rows = error_rows(used, values)
     named = {**values, "kappa_out": 1 / values["n"], "kappa_in": 1 / values["n_in"]}
     model = make_model(values, 20e-12, 100e-12, 27.0)
     return Calibration(
         block=block, card=card, model=model, parameters={**named, "c": C}, errors=rows,
-        valid_range=valid_range(rows, ("gain", "tau")), experiments=len(data.gain),
+        valid_range=valid_range(rows, ("gain", "tau")), experiments=len(data.gain), make=partial(_at, values),
     )  # fmt: skip
+
+
+def _at(
+    values: Mapping[str, float], i_tau: float = 20e-12, i_gain: float = 100e-12, celsius: float = 27.0, **_: float
+) -> TransistorDPI:
+    return make_model(values, i_tau, i_gain, celsius)
 
 
 def run_experiments(netlist: Netlist, design: Design, progress: Callable[[float], None] | None = None) -> Experiment:
@@ -135,7 +144,7 @@ def _observed(waves: Waveforms, width: float) -> tuple[float, float, float, floa
     return top, tau, rise if rest < REST * top else np.nan, rest
 
 
-def _start(netlist: Netlist, polarity: str) -> dict[str, float]:
+def card_values(netlist: Netlist, polarity: str) -> dict[str, float]:
     """The card's own values."""
     circuit = Circuit.from_netlist(netlist)
     other = "n" if polarity == "p" else "p"

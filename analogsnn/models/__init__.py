@@ -10,6 +10,8 @@ from ._gates import shunted_leak as shunted_leak
 from ._gates import subtracted_input as subtracted_input
 from ._neuron import AHP as AHP
 from ._neuron import Neuron as Neuron
+from ._neuron_supply import NeuronSupply as NeuronSupply
+from ._noise import NoisyDPI as NoisyDPI
 from ._physics import ExponentFeedback as ExponentFeedback
 from ._physics import Physics as Physics
 from ._physics import SigmoidFeedback as SigmoidFeedback
@@ -19,3 +21,5 @@ from ._spikes import rate as rate
 from ._spikes import spike_times as spike_times
 from ._transistor_dpi import TERMS as TERMS
 from ._transistor_dpi import TransistorDPI as TransistorDPI
+from ._transistor_neuron import LEFT as LEFT
+from ._transistor_neuron import TransistorNeuron as TransistorNeuron

@@ -95,11 +95,13 @@ class TransistorDPI(eqx.Module):
         return self.i_spec * self._ratio ** (2 + _MOBILITY)
 
     @property
-    def _threshold(self) -> jax.Array:
+    def threshold(self) -> jax.Array:
+        """Of the output transistor, at its temperature (V)."""
         return self.vt - self.tcv * _T0 * (self._ratio - 1)
 
     @property
-    def _slope_in(self) -> jax.Array:
+    def slope_in(self) -> jax.Array:
+        """Slope factor of the input pair."""
         return self.n_in if "exponent" in self.terms else self.n
 
     def voltage(self, current: ArrayLike) -> jax.Array:
@@ -108,7 +110,7 @@ class TransistorDPI(eqx.Module):
         root = jnp.sqrt(share)
         # 2 ln(e^y - 1), without overflow; in weak inversion ln(I/IS)
         g = 2 * (root + jnp.log(-jnp.expm1(-root))) if "moderate" in self.terms else jnp.log(share)
-        return self._threshold + self.n * self.ut * g
+        return self.threshold + self.n * self.ut * g
 
     def _bias(self, current: ArrayLike, gate: jax.Array, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Gate voltage (V) of a diode-connected transistor that carries `current` (A), and what a saturated one with
@@ -121,16 +123,15 @@ class TransistorDPI(eqx.Module):
         # v = UT ln(1 + e^w) solves I = I0 e^(v/n UT) (1 - e^(-v/UT)) where n w + (1 - n) ln(1 + e^w) = gate/UT.
         wanted = gate / self.ut
 
-        def newton(_: Any, w: jax.Array) -> jax.Array:
+        w = wanted
+        for _ in range(_DIODE):
             miss = slope * w + (1 - slope) * jax.nn.softplus(w) - wanted
-            return w - miss / (slope + (1 - slope) * jax.nn.sigmoid(w))
-
-        w = jax.lax.fori_loop(0, _DIODE, newton, wanted)
+            w = w - miss / (slope + (1 - slope) * jax.nn.sigmoid(w))
         return self.ut * jax.nn.softplus(w), as_float(current) / jax.nn.sigmoid(w)
 
     def current(self, v: ArrayLike) -> jax.Array:
         """The output current (A) at the state `v` (V)."""
-        x = (v - self._threshold) / (self.n * self.ut)
+        x = (v - self.threshold) / (self.n * self.ut)
         law = jax.nn.softplus(0.5 * x) ** 2 if "moderate" in self.terms else jnp.exp(x)
         return self.a_out * self._specific * law
 
@@ -138,10 +139,15 @@ class TransistorDPI(eqx.Module):
         """What flows in place of the weight current `i_w` (A) while the pulse is off (A)."""
         if "floor" not in self.terms:
             return jnp.zeros_like(as_float(i_w))
-        i_w = self.mirrored(i_w)
-        exponent = self._threshold / (self._slope_in * self.ut) - self.vt / (self._slope_in * _UT0)
-        off = self.i_off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
+        i_w, off = self.mirrored(i_w), self.warmed(self.i_off)
         return i_w * off / (i_w + off)
+
+    def warmed(self, off: ArrayLike, slope: ArrayLike | None = None) -> jax.Array:
+        """An off-current (A) at the temperature, from that at 27 °C, `off` (A), of transistors of the slope factor
+        `slope`; by default of the pair's kind."""
+        slope = self.slope_in if slope is None else slope
+        exponent = self.threshold / (slope * self.ut) - self.vt / (slope * _UT0)
+        return off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
 
     def rest(self, i_w: ArrayLike) -> jax.Array:
         """The state (V) before any pulse, at the weight current `i_w` (A); without `floor`, the off-current's, 0 V."""
@@ -152,38 +158,50 @@ class TransistorDPI(eqx.Module):
     def _share(self, v: jax.Array, total: ArrayLike) -> jax.Array:
         """Which share of the pair's current `total` (A) charges the capacitor."""
         gate, _ = self._bias(self.i_gain, self.voltage(self.i_gain), self.n)
-        weak = (gate - v) / (self._slope_in * self.ut)
+        weak = (gate - v) / (self.slope_in * self.ut)
         if "moderate" not in self.terms:
             return jax.nn.sigmoid(weak)
         scale = jnp.sqrt(total / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
 
-        def step(_: Any, log_ratio: jax.Array) -> jax.Array:
+        log_ratio = weak  # of the branch that charges to the other
+        for _ in range(_STEERING):
             # √I of the other branch minus √I of this one, of a total of 1; sigmoid(-x) is the other's share
             rest = jnp.exp(0.5 * jax.nn.log_sigmoid(-log_ratio)) - jnp.exp(0.5 * jax.nn.log_sigmoid(log_ratio))
-            return weak + scale * rest
-
-        # The logarithm of the ratio of the branch that charges to the other.
-        start = jnp.broadcast_to(weak, jnp.broadcast_shapes(jnp.shape(weak), jnp.shape(scale)))
-        return jax.nn.sigmoid(jax.lax.fori_loop(0, _STEERING, step, start))
+            log_ratio = weak + scale * rest
+        return jax.nn.sigmoid(log_ratio)
 
     def derivative(self, v: ArrayLike, i_w: ArrayLike) -> jax.Array:
         """dv/dt (V/s) at the current `i_w` (A) through the pair: `mirrored(…)` of the bias during a pulse, else
         `off_current(…)`."""
-        v = as_float(v)
-        share = self._share(v, self.a_w * i_w)
-        gate, leak = self._bias(self.i_tau, self.voltage(self.i_tau), self.n)
+        return (self.charging(v, i_w) - self.sink(v, self.i_tau)) / self.capacitance
+
+    def charging(self, v: ArrayLike, i_w: ArrayLike) -> jax.Array:
+        """Which part (A) of the current `i_w` (A) through the pair charges the capacitor at the state `v` (V)."""
+        return self.a_w * i_w * self._share(as_float(v), self.a_w * i_w)
+
+    @property
+    def capacitance(self) -> jax.Array:
+        """All that the state charges (F)."""
+        return self.c + self.c_extra if "parasitic" in self.terms else self.c
+
+    def sink(self, v: ArrayLike, bias: ArrayLike) -> jax.Array:
+        """What a transistor of the leak's kind sinks at the drain voltage `v` (V) when its bias diode is given `bias`
+        (A)."""
+        gate, leak = self._bias(bias, self.voltage(bias), self.n)
         if "early" in self.terms:
             leak = leak * (1 + v / self.v_early) / (1 + gate / self.v_early)
-        if "floor" in self.terms:
-            leak = leak * -jnp.expm1(-v / self.ut)
-        capacitance = self.c + self.c_extra if "parasitic" in self.terms else self.c
-        return (self.a_w * i_w * share - leak) / capacitance
+        return leak * self.opening(v)
+
+    def opening(self, v: ArrayLike) -> jax.Array:
+        """1 - e^(-v/UT): how far a drain voltage `v` (V) opens a transistor; 1 without `floor`."""
+        v = as_float(v)
+        return -jnp.expm1(-v / self.ut) if "floor" in self.terms else jnp.ones_like(v)
 
     def mirrored(self, i_w: ArrayLike) -> jax.Array:
         """What the weight transistor carries (A) when its bias diode, of the pair's kind, is given `i_w` (A)."""
         i_w = as_float(i_w)
-        slope = self._slope_in
-        gate = self._threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
+        slope = self.slope_in
+        gate = self.threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
         return self._bias(i_w, gate, slope)[1]
 
     def steady_state(self, i_w: ArrayLike) -> jax.Array:

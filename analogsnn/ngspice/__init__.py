@@ -8,6 +8,7 @@ from ._devices import find_devices as find_devices
 from ._devices import gate_sweeps as gate_sweeps
 from ._ekv import ekv_current as ekv_current
 from ._log import classify as classify
+from ._noise import noise as noise
 from ._options import ACCURACY as ACCURACY
 from ._options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from ._process import ngspice_version as ngspice_version

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, NgspiceError
-from ..netlist import Dc, Netlist, Op, Tran, flat_name, read_netlist, transient_analysis, write_netlist
+from ..netlist import Dc, Netlist, Op, Tran, flat_name, transient_analysis, write_netlist
 from ..waveforms import Waveforms
 from ._cache import cache_key, load, store
 from ._ekv import check, probes
@@ -56,7 +56,7 @@ def transient(
     waves.current("vo").max()  # 845e-12
     ```
     """
-    netlist = _netlist(deck)
+    netlist = as_netlist(deck)
     tran, stop = transient_analysis(netlist, t_stop)
     # Not more than the deck's own print step, which is also the rise time of edges that are given as zero.
     times = [tran.step, stop] + ([tran.start] if tran.start or tran.max_step else [])
@@ -83,7 +83,7 @@ def dc(
 
     **Returns** `Waveforms` whose `time` is the swept quantity; with two sweeps the inner one, repeated.
     """
-    netlist = _netlist(deck)
+    netlist = as_netlist(deck)
     analysis = next((a for a in netlist.analyses if isinstance(a, Dc)), None)
     if analysis is None:
         raise InputError(f"{netlist.file} has no .dc; add one such as .dc vin 0 1.8 0.01.")
@@ -107,7 +107,7 @@ def operating_point(
 
     **Returns** `Waveforms` of one point.
     """
-    return _solve(_netlist(deck), ".op", "op", options, save, timeout, fresh, keep)
+    return _solve(as_netlist(deck), ".op", "op", options, save, timeout, fresh, keep)
 
 
 def run(
@@ -120,15 +120,23 @@ def run(
     keep: bool = True,
 ) -> Waveforms:
     """Do the deck's first analysis, whichever it is. Arguments and errors as in `transient`."""
-    netlist = _netlist(deck)
+    netlist = as_netlist(deck)
     if not netlist.analyses:
         raise InputError(f"{netlist.file} has no analysis; add .tran, .dc or .op.")
     solve = {Tran: transient, Dc: dc, Op: operating_point}[type(netlist.analyses[0])]
     return solve(netlist, options=options, save=save, timeout=timeout, fresh=fresh, keep=keep)
 
 
-def _netlist(deck: Deck) -> Netlist:
-    return deck if isinstance(deck, Netlist) else read_netlist(deck)
+def as_netlist(deck: Deck) -> Netlist:
+    return deck if isinstance(deck, Netlist) else readas_netlist(deck)
+
+
+def deck_lines(netlist: Netlist, options: Mapping[str, Value] | None) -> list[str]:
+    """The deck without analyses and without its end, options merged."""
+    merged = {k: v for k, v in merge_options(netlist.options, options).items() if v is not False}
+    text = write_netlist(dataclasses.replace(netlist, options=dict(sorted(merged.items()))), analyses=False)
+    # The title is no physics; and ngspice echoes it into the log, where it could be taken for a judgement.
+    return ["analogsnn", *text.splitlines()[1:-1]]
 
 
 def _solve(
@@ -141,10 +149,7 @@ def _solve(
     fresh: bool,
     keep: bool,
 ) -> Waveforms:
-    merged = {k: v for k, v in merge_options(netlist.options, options).items() if v is not False}
-    text = write_netlist(dataclasses.replace(netlist, options=dict(sorted(merged.items()))), analyses=False)
-    # The title is no physics; and ngspice echoes it into the log, where it could be taken for a judgement.
-    lines = ["analogsnn", *text.splitlines()[1:-1], analysis]
+    lines = [*deck_lines(netlist, options), analysis]
     if save is not None:
         nodes = [name.lower() for name in save]
         unknown = [name for name in nodes if name not in netlist.nodes]
@@ -160,7 +165,7 @@ def _solve(
         return kept
     tests = probes(netlist)
     answer, vectors = call(lines, [probe.deck for probe in tests], timeout)
-    _judge(answer["log"], vectors)
+    judge(answer["log"], vectors)
     for probe, solved in zip(tests, answer["probes"], strict=True):
         check(probe, solved)
     assert vectors is not None
@@ -170,7 +175,7 @@ def _solve(
     return waves
 
 
-def _judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
+def judge(log: list[str], vectors: Mapping[str, np.ndarray] | None) -> None:
     fatal, warnings = classify(log)
     text = "\n".join(log)
     if fatal:

@@ -46,11 +46,16 @@ class QuietNgSpice(NgSpiceShared):
         self.statistics = self.steps()
         vectors = {}
         if self.last_plot != "const":  # ngspice's own constants stand there when an analysis gave nothing
-            plot = self.plot(None, self.last_plot)
-            vectors = {name: np.real(vector._data) for name, vector in plot.items()}
+            vectors = self.vectors(self.last_plot)
+            if "onoise_total" in vectors:  # the sum over all frequencies; the spectrum is the plot before it
+                vectors = self.vectors(f"noise{int(self.last_plot.removeprefix('noise')) - 1}")
         self.remove_circuit()
         self.destroy()
         return vectors
+
+    def vectors(self, plot: str) -> dict[str, np.ndarray]:
+        """The vectors of a plot, real parts, by ngspice's names."""
+        return {name: np.real(vector._data) for name, vector in self.plot(None, plot).items()}
 
     def steps(self) -> dict[str, int]:
         """Accepted and rejected steps of the run just done; ngspice counts time points, with the one at zero."""

@@ -60,5 +60,8 @@ def test_file_holds_the_parameters(found):
 
 
 def test_blocks_without_a_model():
-    with pytest.raises(InputError, match="no model to calibrate for 'wta'; there are models for dpi_synapse"):
+    with pytest.raises(
+        InputError,
+        match="no model to calibrate for 'wta'; there are models for dpi_synapse, dpi_synapse_sink and adexp_neuron",
+    ):
         synapse("wta")

@@ -1,0 +1,116 @@
+"""A calibration as a page: the bench by model, circuit and ngspice in one figure, and the errors of the experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import library, ngspice
+from ..circuit import Circuit
+from ..measure import spike_times
+from ..models import TransistorNeuron
+from ..report import BLUE, GREY, ORANGE, Page, drawing, new_figure
+from ..transient import transient
+from ._calibration import LIMIT, Calibration
+
+_NEURON_END = 22e-3  # s: five spikes of the bench
+_SPIKES = 8
+
+
+def write_calibration_page(path: Path, found: Calibration) -> None:
+    """Write the page of a calibration to `path`. Runs the block's bench in both engines.
+
+    **Raises** `NgspiceError` where ngspice is missing or fails.
+    """
+    page = Page(f"Model of {found.block} on {Path(found.card).name}")
+    if found.valid_range is None:
+        page.text(f"There is no range in which {', '.join(found.judged)} are within {100 * LIMIT:g} %.")
+    else:
+        low, high = found.valid_range[found.along]
+        page.text(
+            f"Fitted to {found.experiments} circuit runs. {', '.join(found.judged)} are within {100 * LIMIT:g} % for "
+            f"{found.along} from {low:.3g} to {high:.3g} A."
+        )
+    with drawing():
+        page.section("The bench")
+        neuron = isinstance(found.model, TransistorNeuron)
+        page.figure(
+            _neuron_figure(found) if neuron else _synapse_figure(found),
+            "Line: circuit in our engine. Dashes: the same circuit in ngspice. "
+            + ("Marks: spikes of the model." if neuron else "Dots: model."),
+        )
+        page.section("Errors of the experiments")
+        page.figure(_errors_figure(found), f"Model - circuit over {found.along}; the band is {100 * LIMIT:g} %.")
+    page.table(
+        ["quantity", "largest", "rms", "within 3 %"],
+        [
+            [name, *(f"{100 * row[key]:.1f} %" for key in ("max_relative", "rms_relative", "share_below_limit"))]
+            for name, row in found.summary().items()
+        ],
+        "Relative errors of the model against its circuit.",
+    )
+    page.section("Parameters")
+    page.table(["parameter", "value"], [[k, f"{v:.5g}"] for k, v in found.parameters.items()], "SI units.")
+    page.write(path)
+
+
+def _errors_figure(found: Calibration) -> Any:
+    names = list(found.summary())
+    figure = new_figure(3.2)
+    for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names, strict=True):
+        rows = [row for row in found.errors if row.quantity == name]
+        for celsius, colour in zip(
+            sorted({row.condition["celsius"] for row in rows}), (BLUE, GREY, ORANGE) * 9, strict=False
+        ):
+            here = [row for row in rows if row.condition["celsius"] == celsius]
+            axes.semilogx(
+                [row.condition[found.along] for row in here], [100 * row.relative_error for row in here], ".",
+                color=colour, ms=4, label=f"{celsius:g} °C",
+            )  # fmt: skip
+        axes.axhspan(-100 * LIMIT, 100 * LIMIT, color=GREY, alpha=0.12)
+        axes.set_title(name)
+        axes.set_xlabel(f"{found.along} (A)")
+    figure.axes[0].set_ylabel("model - circuit (%)")
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def _both(found: Calibration, end: float | None, save: list[str] | None) -> tuple[Circuit, Any, Any]:
+    netlist = library.read_bench(found.block, card=found.card)
+    circuit = Circuit.from_netlist(netlist)
+    return circuit, transient(circuit, end, accuracy="fast", rtol=1e-5), ngspice.transient(netlist, end, save=save)
+
+
+def _neuron_figure(found: Calibration) -> Any:
+    circuit, ours, theirs = _both(found, _NEURON_END, ["vmem", "spk"])
+    start = float(circuit["iin.td"])
+    times = start + np.asarray(found.model.spikes(circuit["param.iin"], _SPIKES, _NEURON_END - start)[0])
+    figure = new_figure(3.2)
+    axes = figure.subplots()
+    axes.plot(1e3 * np.asarray(ours.time), np.asarray(ours.voltage("vmem")), color=BLUE, lw=1)
+    axes.plot(1e3 * np.asarray(theirs.time), np.asarray(theirs.voltage("vmem")), "--", color=GREY, lw=1)
+    axes.plot(1e3 * times, np.full(times.size, 0.82), "v", color=ORANGE)
+    late = [np.asarray(spike_times(waves, "spk"))[-1] * 1e3 for waves in (ours, theirs)]
+    axes.set_title(
+        f"last spike: circuit {late[0]:.3f} ms, ngspice {late[1]:.3f} ms, model {np.nanmax(times) * 1e3:.3f} ms"
+    )
+    axes.set_xlabel("time (ms)")
+    axes.set_ylabel("membrane (V)")
+    return figure
+
+
+def _synapse_figure(found: Calibration) -> Any:
+    circuit, ours, theirs = _both(found, None, None)
+    start, width = (np.array([float(circuit[f"vpre.{key}"])]) for key in ("td", "pw"))
+    points = np.linspace(0.0, float(ours.time[-1]), 60)
+    model = found.model.trace(points, start, width, circuit["param.iw"])
+    figure = new_figure(3.2)
+    axes = figure.subplots()
+    for waves, style, colour in ((ours, "-", BLUE), (theirs, "--", GREY)):
+        axes.semilogy(1e3 * np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), style, color=colour, lw=1)
+    axes.semilogy(1e3 * points, np.asarray(model), ".", color=ORANGE)
+    axes.set_xlabel("time (ms)")
+    axes.set_ylabel("output (A)")
+    return figure

@@ -1,0 +1,229 @@
+"""The behavioural adaptive-exponential neuron, fitted to circuit experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import library
+from ..circuit import Circuit, use_float64
+from ..errors import InputError
+from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
+from ..netlist import Netlist
+from ._calibration import Calibration, ErrorRow, valid_range
+from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
+from ._synapse import card_values
+
+JUDGED = ("rate", "refractory", "ratio")
+# A weak pull to the start, for what the experiments do not tell apart.
+PULL = 0.02
+# Where errors begin to count less than by their square: near rheobase the rate amplifies every error of a current.
+ROBUST = 0.02
+_LINEAR = {
+    "n": 0.1, "n_in": 0.1, "vt": 0.1, "tcv": 1e-3, "c_extra": 2e-14, "ahp_c_extra": 2e-14, "c_ref_extra": 2e-14,
+    "v_peak": 0.1, "v_peak_t": 1e-3, "delay": 1e-6, "q_pulse": 2e-14,
+}  # fmt: skip
+_CAPACITORS = {"c_mem": "cmem", "c_ref": "cr", "c_ahp": "cahp"}
+_BENCH = {
+    "i_in": "iin", "i_tau": "itau", "i_gain": "ithr", "i_ref": "iref", "i_ahpw": "iahpw", "i_ahptau": "iahptau",
+}  # fmt: skip
+EVALUATIONS = 30
+_SHARED = ("n", "n_in", "i_spec", "vt", "tcv", "v_early", "i_spec_in")
+_OWN = ("c_ref_extra", "v_peak", "v_peak_t", "delay", "reset", "v_early_reset", "starved", "q_pulse")
+_LATEST = 1.5  # of the circuit's time for the same spikes: later ones do not count, and the residual is this bound's
+
+
+def make_neuron(
+    values: Mapping[str, Any], e: Condition, capacitors: Mapping[str, Any], **more: Any
+) -> TransistorNeuron:
+    """The model at the currents and the temperature of `e`."""
+    shared = {name: values[name] for name in _SHARED} | {"celsius": e.celsius} | more
+    membrane = TransistorDPI(
+        c=capacitors["c_mem"], i_tau=e.i_tau, i_gain=e.i_gain, a_w=values["a_w"], a_out=values["feedback"],
+        c_extra=values["c_extra"], i_off=values["i_off"], **shared,
+    )  # fmt: skip
+    ahp = TransistorDPI(
+        c=capacitors["c_ahp"], i_tau=e.i_ahptau, i_gain=e.i_ahptau, a_w=values["ahp_a_w"], a_out=values["ahp_a_out"],
+        c_extra=values["ahp_c_extra"], i_off=values["i_off"], **shared,
+    )  # fmt: skip
+    own = {name: values[name] for name in _OWN}
+    return TransistorNeuron(
+        membrane=membrane, ahp=ahp, i_ahpw=e.i_ahpw, i_ref=e.i_ref, c_ref=capacitors["c_ref"], **own
+    )
+
+
+def predict(
+    values: Mapping[str, Any], e: Condition, seen: Observation, capacitors: Mapping[str, Any], spikes: int, **more: Any
+) -> dict[str, Any]:
+    """What the model says, by quantity, `[experiment]` each: NaN for spikes that do not come in time."""
+
+    def one(e: Condition, within: Any) -> dict[str, Any]:
+        neuron = make_neuron(values, e, capacitors, **more)
+        times, left = neuron.spikes(e.i_in, spikes, within)
+        periods = jnp.diff(times)
+        return {"rate": 1 / periods[0], "refractory": left[0] - times[0], "ratio": periods[0] / periods[-1]}
+
+    # The first spike comes from rest and takes no longer than a period.
+    periods = 1 + (spikes - 1) / np.nan_to_num(np.asarray(seen.ratio), nan=1.0)
+    within = jnp.asarray(_LATEST * periods / np.asarray(seen.rate))
+    return jax.vmap(one)(Condition(*(jnp.asarray(x, float) for x in e)), within)
+
+
+def neuron(
+    block: str = "adexp_neuron",
+    *,
+    card: str = "ekv",
+    design: NeuronDesign | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Calibration:
+    """Calibrate `TransistorNeuron` against the adaptive-exponential neuron of the library.
+
+    Constant inputs over leaks, gains, refractory currents, adaptations and temperatures in our engine; parameters by
+    least squares of the relative errors of the first rate, the refractory period and the adaptation ratio. What the
+    supply gives is fitted afterwards (`NeuronSupply`).
+
+    **Arguments**
+
+    - `card`: an EKV card, by name or file. `design`: the experiments. The spikes' width, `param.ipw`, is the bench's.
+    - `progress`: called with 1 after each of the experiments.
+
+    **Returns** a `Calibration` whose `model` is a `TransistorNeuron` with the bench's own currents; `at(i_in=…,
+    i_tau=…, i_gain=…, i_ref=…, i_ahpw=…, i_ahptau=…, celsius=…)` gives it at others. Its errors are by `rate` (Hz),
+    `refractory` (s), `ratio` (of the last rate to the first), `energy` (J a spike), `rest` (W without input); the
+    first three decide the valid range. Experiments in which the circuit stays silent have no rows.
+
+    **Raises** `InputError` for another block, and for a card that is none of our engine's; `SimulationError` where a
+    neuron spikes less often than the design needs.
+    """
+    if block != "adexp_neuron":
+        raise InputError(f"there is no neuron to calibrate in '{block}'; there is adexp_neuron.")
+    use_float64()
+    design = design or NeuronDesign()
+    netlist = library.read_bench(block, card=card)
+    circuit = Circuit.from_netlist(netlist)
+    capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
+    e, seen = run_neuron(netlist, design, progress)
+    spiking = seen.rate > 0
+    used, data = (type(x)(*(np.asarray(field)[spiking] for field in x)) for x in (e, seen))
+    values, found = fit_neuron(used, data, _start(netlist), capacitors, design.spikes)
+    supply, drawn = fit_supply(values, used, data, capacitors)
+    assert netlist.supply is not None
+    vdd = netlist.supply
+    rows = _rows(used, data, {**found, **drawn}, vdd)
+    at = partial(_at, values, {k: float(circuit[f"param.{p}"]) for k, p in _BENCH.items()}, capacitors)
+    return Calibration(
+        block=block, card=card, model=at(), parameters={**values, **supply, **capacitors}, errors=rows,
+        valid_range=valid_range(rows, JUDGED, "i_in"), experiments=len(spiking), judged=JUDGED, along="i_in", make=at,
+    )  # fmt: skip
+
+
+def _at(
+    values: Mapping[str, float], bench: Mapping[str, float], capacitors: Mapping[str, float], **condition: float
+) -> TransistorNeuron:
+    unknown = [name for name in condition if name not in Condition._fields]
+    if unknown:
+        raise InputError(f"the neuron has no condition '{unknown[0]}'; there are {', '.join(Condition._fields)}.")
+    return make_neuron(values, Condition(**{**bench, "celsius": 27.0, **condition}), capacitors)
+
+
+def _start(netlist: Netlist) -> dict[str, float]:
+    """The card's own values, strengths by the transistors' sizes, and what a spike of the shipped card leaves."""
+    card = card_values(netlist, "n")
+    start = {name: card[name] for name in _SHARED}
+    return start | {
+        "a_w": 1.0, "feedback": 1.15, "c_extra": 2e-14, "i_off": 1e-12, "ahp_a_w": 1.0, "ahp_a_out": 1.05,
+        "ahp_c_extra": 1e-14, "c_ref_extra": 1e-14, "v_peak": 0.51, "v_peak_t": -0.5e-3, "delay": 1e-6, "reset": 4.0,
+        "v_early_reset": card["v_early"] / 4, "starved": 1.0, "q_pulse": 2e-14,
+    }  # fmt: skip
+
+
+def _rows(e: Condition, seen: Observation, found: Mapping[str, Any], vdd: float) -> list[ErrorRow]:
+    """One row per experiment and quantity; charge and current as energy and power."""
+    rows = []
+    named = {q: (q, 1.0) for q in JUDGED} | {"charge": ("energy", vdd), "rest": ("rest", vdd)}
+    for k in range(len(seen.rate)):
+        condition = {name: float(getattr(e, name)[k]) for name in Condition._fields}
+        for field, (quantity, unit) in named.items():
+            circuit = float(getattr(seen, field)[k])
+            if np.isfinite(circuit):
+                rows.append(ErrorRow(quantity, condition, unit * float(found[field][k]), unit * circuit))
+    return rows
+
+
+def fit_supply(
+    values: Mapping[str, float], e: Condition, seen: Observation, capacitors: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """The parameters of `NeuronSupply` by linear least squares of the relative errors.
+
+    **Returns** them, and what they say about the experiments: `charge` (C a spike) and `rest` (A).
+    """
+    neurons = jax.vmap(lambda x: make_neuron(values, x, capacitors))(Condition(*(jnp.asarray(x, float) for x in e)))
+    # The last period is the first one over the adaptation ratio.
+    period = 1 / (np.asarray(seen.rate) * np.nan_to_num(np.asarray(seen.ratio), nan=1.0))
+    columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(e.i_in), jnp.asarray(period))
+    rest = np.asarray(columns["i_rest"]) / period
+    i_rest = float(np.exp(np.mean(np.log(seen.rest / rest))))
+    names = [name for name in columns if name != "i_rest"]
+    matrix = np.stack([np.asarray(columns[name]) for name in names], 1) / seen.charge[:, None]
+    wanted = 1 - i_rest * rest * period / seen.charge
+    scale = np.abs(matrix).max(0)  # of coulombs, of shares: made comparable
+    solution = np.linalg.lstsq(matrix / scale, wanted, rcond=None)[0] / scale
+    fitted = {name: float(x) for name, x in zip(names, solution, strict=True)} | {"i_rest": i_rest}
+    return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": i_rest * rest}
+
+
+def fit_neuron(
+    e: Condition, seen: Observation, start: Mapping[str, float], capacitors: Mapping[str, float], spikes: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Parameters by least squares of the logarithms of model over circuit; large ones count less (`ROBUST`).
+
+    **Returns** them, and what the model says with them, by quantity.
+    """
+    from scipy.optimize import least_squares
+
+    names = list(start)
+
+    def values(x: Any) -> dict[str, Any]:
+        return {
+            k: start[k] + _LINEAR[k] * x[i] if k in _LINEAR else start[k] * jnp.exp(x[i]) for i, k in enumerate(names)
+        }
+
+    def residuals(x: Any) -> Any:
+        found = predict(values(x), e, seen, capacitors, spikes)
+        parts = [PULL * x]
+        for k in JUDGED:
+            there = np.isfinite(getattr(seen, k))
+            wanted = np.where(there, getattr(seen, k), 1.0)
+            # A spike that does not come in time counts as late as it can be seen to be.
+            ratio = jnp.where(there & jnp.isfinite(found[k]), found[k] / wanted, jnp.where(there, 1 / _LATEST, 1.0))
+            parts.append(jnp.log(ratio))
+        both = jnp.concatenate(parts)
+        return both, (both, found)
+
+    step = jax.jit(jax.jacfwd(residuals, has_aux=True))
+    last: dict[bytes, Any] = {}
+
+    def at(x: np.ndarray) -> Any:
+        key = x.tobytes()
+        if key not in last:
+            last.clear()
+            slope, (both, found) = step(x)
+            last[key] = np.asarray(slope), np.asarray(both), found
+        return last[key]
+
+    done = least_squares(
+        lambda x: at(x)[1],
+        np.zeros(len(names)),
+        jac=cast(Any, lambda x: at(x)[0]),
+        loss="soft_l1",
+        f_scale=ROBUST,
+        xtol=1e-4,
+        ftol=1e-4,
+        max_nfev=EVALUATIONS,
+    )
+    return {k: float(v) for k, v in values(done.x).items()}, {k: np.asarray(v) for k, v in at(done.x)[2].items()}

@@ -1,0 +1,66 @@
+r"""What the supply gives a neuron, in each of its states and for each spike.
+
+$$Q = q_0 + q_T\,(T - 27\,°C) + q_s \ln\frac{1\,nA}{I_{in}} + k\,I_{ahpw}\,t_{pulse} + I_{rest}(T)\,t$$
+
+over one period t: the charging of gates and of the refractory capacitor, its change with temperature, the current of
+inverters whose input moves slowly, the pulse of the adaptation, and the off-currents. An empirical law, fitted to the
+circuit; biases and input currents come from other supplies and are not in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from ._dpi import as_float
+from ._transistor_neuron import TransistorNeuron
+
+_NANO = 1e-9
+_T0 = 27.0
+
+
+class NeuronSupply(eqx.Module):
+    """Charge, current and energy that a neuron takes from its supply.
+
+    - `q_spike`: C a spike, at 27 °C and 1 nA; `q_warm`: its change (C/K); `q_slow`: C by e-fold of a smaller input.
+    - `pulse`: share of the adaptation's weight that flows while its pulse lasts (1).
+    - `i_rest`: A without input, at 27 °C; it grows as an off-current.
+    """
+
+    q_spike: jax.Array = eqx.field(converter=as_float)
+    q_warm: jax.Array = eqx.field(converter=as_float)
+    q_slow: jax.Array = eqx.field(converter=as_float)
+    pulse: jax.Array = eqx.field(converter=as_float)
+    i_rest: jax.Array = eqx.field(converter=as_float)
+
+    @staticmethod
+    def columns(neuron: TransistorNeuron, i_in: ArrayLike, period: ArrayLike) -> dict[str, Any]:
+        """What each parameter is multiplied with to give the charge of a period (s) at the input `i_in` (A)."""
+        membrane = neuron.membrane
+        return {
+            "q_spike": jnp.ones_like(as_float(period)), "q_warm": membrane.celsius - _T0,
+            "q_slow": jnp.log(_NANO / as_float(i_in)),
+            "pulse": neuron.i_ahpw * jnp.minimum(neuron.pulse, as_float(period)),
+            "i_rest": membrane.warmed(1.0, membrane.n) * period,
+        }  # fmt: skip
+
+    def charge(self, neuron: TransistorNeuron, i_in: ArrayLike, period: ArrayLike) -> jax.Array:
+        """Charge (C) of one period (s) between spikes."""
+        columns = self.columns(neuron, i_in, period)
+        return jnp.asarray(sum(getattr(self, name) * column for name, column in columns.items()))
+
+    def energy(self, neuron: TransistorNeuron, i_in: ArrayLike, period: ArrayLike, vdd: ArrayLike) -> jax.Array:
+        """Energy (J) of one period (s) between spikes, from a supply of `vdd` (V)."""
+        return vdd * self.charge(neuron, i_in, period)
+
+    def at_rest(self, neuron: TransistorNeuron) -> jax.Array:
+        """Current (A) without input."""
+        return self.i_rest * neuron.membrane.warmed(1.0, neuron.membrane.n)
+
+    def during_pulse(self, neuron: TransistorNeuron) -> jax.Array:
+        """Current (A) while a spike's pulse drives the adaptation."""
+        return self.at_rest(neuron) + self.pulse * neuron.i_ahpw

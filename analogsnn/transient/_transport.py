@@ -7,9 +7,9 @@ Then, with J = ∂f/∂y,
 
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
-so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T dy/dt -
-T d²y/dt² a function of time along the trajectory. At every step T is chosen anew (`_phases`) such that η and φ stay
-small. The trajectory itself is untouched.
+so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T u - T (J u +
+∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_phases`) such
+that η and φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ another block than what it drives, a node at rest that is about to follow anothe
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ LATE = -3e-7  # s
 EXACT = 1e-9
 
 
-def phases(f, by_y, d_y, by_t=0.0, pushed=0.0):
+def phases(f: Any, by_y: Any, d_y: Any, by_t: Any = 0.0, pushed: Any = 0.0) -> np.ndarray:
     """Of `[state]` numbers at the start, and the same `[stage, state]` after it."""
     f, by_y = np.asarray(f, dtype=float), np.asarray(by_y, dtype=float)
     late = np.zeros_like(f[1:])

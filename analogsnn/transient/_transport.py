@@ -36,9 +36,6 @@ STILL = 1e-2
 TIE = 1e3
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
-import os
-
-UNROLL = int(os.environ.get("UNROLL", "1"))
 
 
 class Transported(NamedTuple):
@@ -184,7 +181,7 @@ def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) ->
         return d_u.at[i].set(frame.inverse @ (push + slope @ d_stage + mass @ (c @ d_u / frame.h))), d_stage
 
     rows = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
-    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows, unroll=UNROLL)
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows)
     end = d_stages[-1] + d_u[-1]
     return Moved(eta, end, d_u, tau, end + tau * frame.end)
 

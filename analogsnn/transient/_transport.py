@@ -30,9 +30,9 @@ from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
 STILL = 1e-2
-# How much more what φ adds to η counts than η itself. Measured at late spikes with 1, 1e3, 1e4 and 1e5: a coupled pair is
-# 1.6e-3, 0.6e-3, 1.0e-3 and 2.4e-3 off, two synchronised cells 6.1e-3, 4.5e-3, 4.5e-3 and 4.4e-3, two that inhibit each
-# other 0.5e-3, 2.5e-3, 3.2e-3 and 4.4e-3; a driven neuron is 0.6e-3 off with 1e3 and 0.3e-3 with 1e4.
+# How much more what φ adds to η counts than η itself. Measured at late spikes with 1, 1e3, 1e4 and 1e5: a coupled pair
+# is 1.6e-3, 0.6e-3, 1.0e-3 and 2.4e-3 off, two synchronised cells 6.1e-3, 4.5e-3, 4.5e-3 and 4.4e-3, two that inhibit
+# each other 0.5e-3, 2.5e-3, 3.2e-3 and 4.4e-3; a driven neuron is 0.6e-3 off with 1e3 and 0.3e-3 with 1e4.
 TIE = 1e3
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13

@@ -186,7 +186,7 @@ def _conductances_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tu
     ways = [(slope, d) for slope, d in zip(slopes, d_v, strict=True) if not isinstance(d, SymbolicZero)]
     moved = tuple(sum((slope[k] * d for slope, d in ways), jnp.zeros_like(v[0])) for k in range(len(found)))
     if any(not isinstance(d, SymbolicZero) for d in jax.tree.leaves(d_c)):
-        d_c = jax.tree.map(lambda d: jnp.zeros(d.shape, d.dtype) if isinstance(d, SymbolicZero) else d, d_c)
+        d_c = jax.tree.map(lambda d: jnp.zeros(d.shape) if isinstance(d, SymbolicZero) else d, d_c)
         by_c = jax.jvp(lambda c: _conductances(c, *v), (c,), (d_c,))[1]
         moved = tuple(a + b for a, b in zip(moved, by_c, strict=True))
     return found, moved

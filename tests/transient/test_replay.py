@@ -46,6 +46,6 @@ def test_memory_of_derivatives_grows_with_the_kept_nodes_alone(filters):
         assert np.isfinite(float(pull(jax.numpy.ones(()))[0]))
         return int(steps), size
 
-    (short, small), (long, large) = held(20e-6), held(60e-6)
+    (short, small), (long, large) = held(20e-6), held(120e-6)
     assert long > short + 4096
     assert (large - small) / (long - short) < MOST

@@ -1,6 +1,7 @@
 """Derivatives of spike times: how exact, spike by spike, against other methods; and what they cost.
 
     python benchmarks/gradient.py [--stop 0.1] [--repeats 3] [--without diffrax] [--json FILE] [--figure FILE]
+        [--page FILE]
 
 The circuit is `spice/adexp_neuron.cir` (25 transistors and seven of bias); the second one is two of its neurons with
 inputs 5 % apart, which share biases only. Errors are those of the derivative of a spike time against central
@@ -47,6 +48,8 @@ from analogsnn.transient import _transport, transient
 BENCH = "adexp_neuron"
 FOLDER = Path(__file__).resolve().parents[1]
 FIGURE = FOLDER / "docs" / "figures" / "gradient.png"
+PAGE = FOLDER / "docs" / "gradients.md"
+BEGIN, END = "<!-- gradient: begin -->\n", "<!-- gradient: end -->\n"
 ORACLE = 1e-9
 # A path of every kind, and the step of its difference: relative, or absolute (V, °C) where it says so.
 KINDS: Mapping[str, tuple[str, float, bool]] = {
@@ -385,12 +388,23 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(said) + "\n"
 
 
+def write_table(table: str, page: Path) -> None:
+    """The table and the figure in place of what stands between the page's marks."""
+    text = page.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        sys.exit(f"{page} lacks the lines {BEGIN.strip()} and {END.strip()} between which the table goes")
+    head, _, rest = text.partition(BEGIN)
+    figure = "\n![Error of the derivative against the number of the spike](figures/gradient.png)\n"
+    page.write_text(head + BEGIN + table + figure + END + rest.partition(END)[2], encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Derivatives of spike times: how exact, and what they cost.")
     parser.add_argument("--stop", type=float, default=0.1, metavar="S", help="simulated time in s (default 0.1)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each setting (default 3)")
     parser.add_argument("--without", choices=["diffrax", "compilation", "both"], help="leave out what takes longest")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
+    parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE", help="the page whose table is written anew")
     parser.add_argument("--figure", type=Path, default=FIGURE, metavar="FILE", help="where the figure goes")
     chosen = parser.parse_args()
     use_compilation_cache()
@@ -405,7 +419,9 @@ def main() -> None:
     draw(result["by_spike"], chosen.figure)
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(markdown(result))
+    table = markdown(result)
+    print(table)
+    write_table(table, chosen.page)
 
 
 if __name__ == "__main__":

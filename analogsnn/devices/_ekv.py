@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from .._apart import apart
 
@@ -169,11 +170,39 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
     return current if c.mobility is None else current / (1 + c.mobility * (lf + lr))
 
 
+@jax.custom_jvp
 def conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any, Any, Any]:
     """The drain current and its derivatives by gate, source and drain voltage (A, A/V).
 
     That by the bulk is minus their sum.
     """
+    return _conductances(c, vg, vs, vd)
+
+
+def _conductances_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    # The second derivatives of a transistor are worked out once, however many directions they are wanted along.
+    (c, *v), (d_c, *d_v) = primals, tangents
+    found, slopes = apart(_curvatures)(c, *v)
+    ways = [(slope, d) for slope, d in zip(slopes, d_v, strict=True) if not isinstance(d, SymbolicZero)]
+    moved = tuple(sum((slope[k] * d for slope, d in ways), jnp.zeros_like(v[0])) for k in range(len(found)))
+    if any(not isinstance(d, SymbolicZero) for d in jax.tree.leaves(d_c)):
+        d_c = jax.tree.map(lambda d: jnp.zeros(d.shape) if isinstance(d, SymbolicZero) else d, d_c)
+        by_c = jax.jvp(lambda c: _conductances(c, *v), (c,), (d_c,))[1]
+        moved = tuple(a + b for a, b in zip(moved, by_c, strict=True))
+    return found, moved
+
+
+conductances.defjvp(_conductances_jvp, symbolic_zeros=True)
+
+
+def _curvatures(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, list[Any]]:
+    """`conductances`, and their derivatives by each voltage."""
+    found, along = jax.linearize(lambda *v: _conductances(c, *v), vg, vs, vd)
+    one, zero = jnp.ones_like(vg), jnp.zeros_like(vg)
+    return found, [along(*(one if i == k else zero for i in range(3))) for k in range(3)]
+
+
+def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any, Any, Any]:
     vds = vd - vs
     s = jnp.sqrt(vds * vds + c.eps2)
     steer = vds / s  # ∂s/∂vd = -∂s/∂vs

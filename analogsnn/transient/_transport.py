@@ -7,9 +7,9 @@ Then, with J = ∂f/∂y,
 
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
-so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T dy/dt -
-T d²y/dt² a function of time along the trajectory. At every step T is chosen anew (`_phases`) such that η and φ stay
-small. The trajectory itself is untouched.
+so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T u - T (J u +
+∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_phases`) such
+that η and φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
 """
 
 from __future__ import annotations
@@ -30,15 +30,12 @@ from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
 STILL = 1e-2
-# How much more what φ adds to η counts than η itself. Measured at a coupled pair: with 1, phases follow what is no
-# shift in time at all and errors are ten times as large; with 100, twice as large; beyond 1e4 nothing changes but for
-# neurons that spike at once, which then share a phase.
-TIE = 1e4
+# How much more what φ adds to η counts than η itself. Measured at late spikes with 1, 1e3, 1e4 and 1e5: a coupled pair
+# is 1.6e-3, 0.6e-3, 1.0e-3 and 2.4e-3 off, two synchronised cells 6.1e-3, 4.5e-3, 4.5e-3 and 4.4e-3, two that inhibit
+# each other 0.5e-3, 2.5e-3, 3.2e-3 and 4.4e-3; a driven neuron is 0.6e-3 off with 1e3 and 0.3e-3 with 1e4.
+TIE = 1e3
 # Share of its ties by which a state's phase is held near zero, so that the equations for the phases keep full rank.
 HELD = 1e-13
-import os
-
-UNROLL = int(os.environ.get("UNROLL", "1"))
 
 
 class Transported(NamedTuple):
@@ -184,7 +181,7 @@ def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) ->
         return d_u.at[i].set(frame.inverse @ (push + slope @ d_stage + mass @ (c @ d_u / frame.h))), d_stage
 
     rows = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
-    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows, unroll=UNROLL)
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows)
     end = d_stages[-1] + d_u[-1]
     return Moved(eta, end, d_u, tau, end + tau * frame.end)
 

@@ -31,6 +31,12 @@ MEASURES = (
 # Relative. Extremes (peak, trough, swing) are left out: they are the largest of points, whose differences are as coarse
 # as the points are dense.
 TOLERANCE = 5e-3
+# Of times at which spikes are steep, by supply and temperature too: 1e-5 to 7e-5 was measured, and the differences are
+# good to 3e-4. All others are as good as their differences, whose two steps disagree by 1e-3 to 3e-3 and, by supply and
+# temperature, by more.
+STEEP = ("spike_time(a, 12)", "period", "late")
+STEEP_TOLERANCE = 1e-3
+STEEP_STEPS = {"temp": 0.05, "vdd.dc": 2e-4}
 # Of the check, which includes supply and temperature.
 CHECKED = 2e-2
 STEPS = {"c2.c": 2e-17, "x1.xn.dvt": 1e-4}
@@ -54,7 +60,7 @@ def found(circuit):
 
 @pytest.mark.validate_long
 def test_every_measure_against_differences(circuit):
-    """In forward mode, against differences of the whole table: two parameters up and down."""
+    """In forward mode, against differences of the whole table: two parameters up and down, of spike times four."""
     quantities = [read_measure(text, circuit.netlist) for text in MEASURES]
 
     def run(path, value, **settings):
@@ -62,13 +68,15 @@ def test_every_measure_against_differences(circuit):
         return [jnp.asarray(q.take(waves, circuit.netlist.params)) for q in quantities]
 
     wrong = {}
-    for path, step in STEPS.items():
+    for path, step in (STEPS | STEEP_STEPS).items():
         value = float(circuit[path])
         slopes = jax.jvp(lambda x, path=path: run(path, x), (value,), (1.0,))[1]
         late, early = (run(path, value + s, rtol=1e-9) for s in (step, -step))
         for text, slope, a, b in zip(MEASURES, slopes, late, early, strict=True):
             wanted = float(a - b) / (2 * step)
-            if float(slope) != pytest.approx(wanted, rel=TOLERANCE):
+            if path in STEEP_STEPS and text not in STEEP:
+                continue
+            if float(slope) != pytest.approx(wanted, rel=STEEP_TOLERANCE if text in STEEP else TOLERANCE):
                 wrong[text, path] = (float(slope), wanted, float(slope) / wanted - 1)
     assert not wrong, "\n".join(map(str, wrong.items()))
 

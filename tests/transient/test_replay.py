@@ -1,0 +1,51 @@
+"""What derivatives of a run keep in memory."""
+
+from __future__ import annotations
+
+import gc
+
+import jax
+import numpy as np
+import pytest
+
+from analogsnn.circuit import Circuit
+from analogsnn.errors import InputError
+from analogsnn.measure import value_at
+from analogsnn.netlist import read_netlist_text
+from analogsnn.transient import transient
+
+DECK = "rc\nV1 a 0 sin(0 1 1meg)\nR1 a b 1k\nC1 b 0 1n\nR2 b c 1k\nC2 c 0 1n\n.tran 10n 4u\n"
+# Bytes a step that stay between the run and its derivatives: numbers of 8 bytes for t, h, the segment and the one
+# before, two states, the six vectors of the one that is kept; and of each of its points, up to two here, its step,
+# fraction, length, voltage, rate, phase, and what the measure holds of them.
+MOST = 600
+
+
+def late(circuit: Circuit, c, stop: float, **settings):
+    waves = transient(circuit.replace({"c1.c": c}), stop, save=["c"], save_at=np.linspace(0.0, stop, 11), **settings)
+    return value_at(waves.time, waves.voltage("c"), stop), waves.steps
+
+
+@pytest.fixture(scope="module")
+def filters() -> Circuit:
+    return Circuit.from_netlist(read_netlist_text(DECK))
+
+
+def test_second_derivatives_are_refused(filters):
+    with pytest.raises(InputError, match="second derivatives of a run are not offered"):
+        jax.jit(jax.grad(jax.grad(lambda c: late(filters, c, 1e-6, max_steps=256)[0])))(1e-9)
+
+
+def test_memory_of_derivatives_grows_with_the_kept_nodes_alone(filters):
+    def held(stop: float) -> tuple[int, int]:
+        gc.collect()
+        before = sum(a.nbytes for a in jax.live_arrays())
+        _, pull, steps = jax.vjp(lambda c: late(filters, c, stop, rtol=1e-9), 1e-9, has_aux=True)
+        gc.collect()
+        size = sum(a.nbytes for a in jax.live_arrays()) - before
+        assert np.isfinite(float(pull(jax.numpy.ones(()))[0]))
+        return int(steps), size
+
+    (short, small), (long, large) = held(20e-6), held(120e-6)
+    assert long > short + 4096
+    assert (large - small) / (long - short) < MOST

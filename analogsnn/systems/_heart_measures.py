@@ -33,7 +33,10 @@ from ..heart_rate._trim import metronome
 from ..network import Events, Input, Mismatch, Network, Spikes, Synapse, lanes, level_crossings, simulate
 from ._on_chips import CHIP, CV
 
-DT = 2e-4  # s; flags and switches come within 0.5 s of those with half of it (four chips, metronome)
+DT = 2e-4  # s
+# Of detectors and sizes. Four chips, a rise by 20 bpm in 100 s by a metronome: flags at steps of 0.1, 0.2 and 0.4 ms are
+# within 5 s of each other: 1 bpm of the rise.
+COARSE = 4e-4
 LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the chip is slower
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
 RESET = 22.0  # s; from then on the detector counts
@@ -44,11 +47,11 @@ EVERY = 0.25  # s between readings of the zone
 class Course:
     """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
 
-    flat: float = 120.0
+    flat: float = 100.0
     rising: float = 300.0
     after: float = 30.0
     falling: float = 30.0
-    jittered: float = 120.0
+    jittered: float = 100.0
     rise: float = 20.0
     usual: float = 0.02  # relative standard deviation of an interval
     strong: float = 0.05  # of the jittered part
@@ -105,7 +108,7 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
         order = np.argsort(time, kind="stable")
         events = Events(time[order], np.concatenate(channels)[order], np.concatenate(members)[order])
         devices = lanes([chips[k].network for k in group], [chips[k].mismatch for k in group])
-        spikes = simulate(devices, events, duration, dt=DT)
+        spikes = simulate(devices, events, duration, dt=COARSE)
         return [flags(chips[k].network, *spikes.of(lane)) for lane, k in enumerate(group)]
 
     when = in_groups(work, list(range(len(chips))))
@@ -236,7 +239,6 @@ class Sized:
 
 
 SIZE_BOUNDARY, STEADY, SWEEP, DEPTH, LAG, HELD = 80.0, 10, 40, 0.4, 5.0, 20.0
-SIZE_DT = 4e-4  # s; flags and switches come within 5 s of those with a quarter of it, here 3 % of a sweep
 
 
 def by_size(size: int, count: int, seed: int) -> Sized:
@@ -256,7 +258,7 @@ def by_size(size: int, count: int, seed: int) -> Sized:
 
     def work(group: list[Chip]) -> list[tuple[float, bool]]:
         devices = lanes([c.network for c in group], [c.mismatch for c in group])
-        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=SIZE_DT)
+        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=COARSE)
         found = []
         for lane, chip in enumerate(group):
             zone = _zones(chip.network, spikes, lane, end + HELD, 2)

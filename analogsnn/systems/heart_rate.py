@@ -144,8 +144,8 @@ def _result(numbers: dict[str, Number], pictures, chip: Chip, settings: dict[str
             "interval of "
             "the last 10 s and itself needs 5 s to change.",
             f"The detector of long rises was measured on {WATCHERS} chips and {WATCHERS * RISES} rises only, and false "
-            "flags over less than half an hour: too little to judge aims of 95 % and of half a flag an hour, whatever "
-            "the table says.",
+            "flags over less than half an hour, on chips that its weights were chosen with (seed 1): too little to judge "
+            "aims of 95 % and of half a flag an hour, whatever the table says.",
             "Populations of 1, 4, 16 and 64 neurons can be built and fit a core; what they change was not measured.",
             "Chips are trimmed with a metronome, neuron by neuron. Zones with noise are those of four chips.",
             "Time constants above 86 ms ask for less than 10 pA of leak, where transistors leave the model by "

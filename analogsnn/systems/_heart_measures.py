@@ -128,12 +128,10 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
     )
 
 
-def detectors(boundaries: Sequence[float], count: int, seed: int, drives: np.ndarray | None = None) -> list[Chip]:
-    """Chips with the detector of long rises, trimmed unless they are given `drives` [boundary, above, rate]."""
+def detectors(boundaries: Sequence[float], count: int, seed: int) -> list[Chip]:
+    """Trimmed chips with the detector of long rises."""
     build = partial(_detector, len(boundaries))
-    if drives is None:
-        return prepare_chips(boundaries, count, seed=seed, build=build)
-    return untrimmed(build(drives, CURRENTS), count, seed)
+    return prepare_chips(boundaries, count, seed=seed, build=build)
 
 
 def untrimmed(network: Network, count: int, seed: int, cv: float = CV) -> list[Chip]:

@@ -8,7 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import beta, chi2
 
-from ..heart_rate import Chip, Run, heart_rate_network, prepare_chips, retimed, run_all, shipped_recording
+from ..heart_rate import (
+    Chip,
+    Run,
+    heart_rate_network,
+    prepare_chips,
+    retimed,
+    rise_network,
+    run_all,
+    shipped_recording,
+)
 from ..heart_rate._demo import EXCERPT, ZONES
 from ..heart_rate._figures import rate_figure, zone_figure
 from ..heart_rate._rise import BOUNDARIES
@@ -97,7 +106,7 @@ def _reduced(source, chips: int, seed: int) -> Result:
     members = untrimmed(heart_rate_network(2, _ideal(zones)), chips, seed, cv)
     semi, *_ = run_all([(retimed(source, zones, seed=seed), members)], zones, dt=DT)
     course = Course(flat=40.0, rising=50.0, after=15.0, falling=5.0, jittered=5.0, rise=25.0)
-    watchers = detectors(rises, chips, seed, _ideal(rises))
+    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv)
     found = detected(watchers, [course.series(source, 73.0, seed=seed + k) for k in range(chips)], course)
     alone = kept_alone(chips, seed, 40.0)
     numbers = _of_zones(semi, None) | _of_alone(alone) | _of_flags(found)
@@ -144,8 +153,8 @@ def _result(numbers: dict[str, Number], pictures, chip: Chip, settings: dict[str
             "interval of "
             "the last 10 s and itself needs 5 s to change.",
             f"The detector of long rises was measured on {WATCHERS} chips and {WATCHERS * RISES} rises only, and false "
-            "flags over less than half an hour, on chips that its weights were chosen with (seed 1): too little to judge "
-            "aims of 95 % and of half a flag an hour, whatever the table says.",
+            "flags over less than half an hour, on chips that its weights were chosen with (seed 1): too little to "
+            "judge aims of 95 % and of half a flag an hour, whatever the table says.",
             "Populations of 1, 4, 16 and 64 neurons can be built and fit a core; what they change was not measured.",
             "Chips are trimmed with a metronome, neuron by neuron. Zones with noise are those of four chips.",
             "Time constants above 86 ms ask for less than 10 pA of leak, where transistors leave the model by "

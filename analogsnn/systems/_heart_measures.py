@@ -1,4 +1,4 @@
-"""What the heart-rate system is measured by: how long zones are held, rises and false flags, sizes of populations.
+"""What the heart-rate system is measured by: how long zones are held, rises and false flags.
 
 Every series is semi-synthetic: real pulse shapes, artificial timing.
 """
@@ -24,16 +24,17 @@ from ..heart_rate import (
     prepare_chips,
     retimed_to,
     rise_network,
-    sized,
 )
 from ..heart_rate._network import CURRENTS, part
 from ..heart_rate._score import answer
 from ..heart_rate._series import schedule
-from ..heart_rate._trim import metronome
 from ..network import Events, Input, Mismatch, Network, Spikes, Synapse, lanes, level_crossings, simulate
 from ._on_chips import CHIP, CV
 
-DT = 2e-4  # s; flags and switches come within 0.5 s of those with half of it (four chips, metronome)
+DT = 2e-4  # s
+# Of detectors. Four chips, a rise by 20 bpm in 100 s by a metronome: flags at steps of 0.2 and 0.4 ms are
+# within 5 s of each other: 1 bpm of the rise.
+COARSE = 4e-4
 LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the chip is slower
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
 RESET = 22.0  # s; from then on the detector counts
@@ -44,11 +45,11 @@ EVERY = 0.25  # s between readings of the zone
 class Course:
     """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
 
-    flat: float = 120.0
+    flat: float = 100.0
     rising: float = 300.0
     after: float = 30.0
     falling: float = 30.0
-    jittered: float = 120.0
+    jittered: float = 100.0
     rise: float = 20.0
     usual: float = 0.02  # relative standard deviation of an interval
     strong: float = 0.05  # of the jittered part
@@ -105,7 +106,7 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
         order = np.argsort(time, kind="stable")
         events = Events(time[order], np.concatenate(channels)[order], np.concatenate(members)[order])
         devices = lanes([chips[k].network for k in group], [chips[k].mismatch for k in group])
-        spikes = simulate(devices, events, duration, dt=DT)
+        spikes = simulate(devices, events, duration, dt=COARSE)
         return [flags(chips[k].network, *spikes.of(lane)) for lane, k in enumerate(group)]
 
     when = in_groups(work, list(range(len(chips))))
@@ -127,12 +128,10 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
     )
 
 
-def detectors(boundaries: Sequence[float], count: int, seed: int, drives: np.ndarray | None = None) -> list[Chip]:
-    """Chips with the detector of long rises, trimmed unless they are given `drives` [boundary, above, rate]."""
+def detectors(boundaries: Sequence[float], count: int, seed: int) -> list[Chip]:
+    """Trimmed chips with the detector of long rises."""
     build = partial(_detector, len(boundaries))
-    if drives is None:
-        return prepare_chips(boundaries, count, seed=seed, build=build, dt=DT)
-    return untrimmed(build(drives, CURRENTS), count, seed)
+    return prepare_chips(boundaries, count, seed=seed, build=build)
 
 
 def untrimmed(network: Network, count: int, seed: int, cv: float = CV) -> list[Chip]:
@@ -223,55 +222,6 @@ def _zones(network: Network, spikes: Spikes, lane: int, duration: float, zones: 
     """The zone that one chip names, every `EVERY` s from that on."""
     windows = np.arange(EVERY, duration + 1e-9, EVERY)
     return answer(network, *spikes.of(lane), windows, zones).zone
-
-
-@dataclass(frozen=True)
-class Sized:
-    """Chips with populations of one size, untrimmed: `point` where they switch, relative to the boundary (NaN: never),
-    and whether they hold the zone for `HELD` s of silence."""
-
-    size: int
-    point: np.ndarray
-    held: np.ndarray
-
-
-SIZE_BOUNDARY, STEADY, SWEEP, DEPTH, LAG, HELD = 80.0, 10, 40, 0.4, 5.0, 20.0
-SIZE_DT = 4e-4  # s; flags and switches come within 5 s of those with a quarter of it, here 3 % of a sweep
-
-
-def by_size(size: int, count: int, seed: int) -> Sized:
-    """Chips with `size` neurons in `above1` and in both zones, in a sweep from 60 % to 140 % of the boundary.
-
-    They all get the configuration that suits a chip without mismatch: trimming neuron by neuron would hide what the
-    size does. `LAG` s, by which a switch follows the rate, are taken off.
-    """
-
-    def build(drives: np.ndarray | None, currents: Sequence[float]) -> Network:
-        return heart_rate_network(2, drives, currents=currents, design=sized(size))
-
-    chips = prepare_chips((SIZE_BOUNDARY,), count, seed=seed, trimmed=False, build=build, dt=DT)
-    rates = SIZE_BOUNDARY * np.concatenate([np.full(STEADY, 1 - DEPTH), np.linspace(1 - DEPTH, 1 + DEPTH, SWEEP)])
-    events = metronome(rates, 1.0)
-    end = STEADY + SWEEP
-
-    def work(group: list[Chip]) -> list[tuple[float, bool]]:
-        devices = lanes([c.network for c in group], [c.mismatch for c in group])
-        spikes = simulate(devices, Events(events, np.zeros(len(events), int)), end + HELD, dt=SIZE_DT)
-        found = []
-        for lane, chip in enumerate(group):
-            zone = _zones(chip.network, spikes, lane, end + HELD, 2)
-            time = EVERY * (1 + np.arange(len(zone)))
-            heard = time <= end
-            down = np.flatnonzero(heard & (zone != 1))
-            switched = down[-1] + 1 if len(down) else 0
-            point = np.nan
-            if heard[min(switched, len(zone) - 1)] and time[switched] > STEADY:
-                point = 1 - DEPTH + 2 * DEPTH * (time[switched] - LAG - STEADY) / SWEEP
-            found.append((point, bool(np.all(zone[time > end - 0.5] == 1))))
-        return found
-
-    points, stays = zip(*in_groups(work, chips), strict=True)
-    return Sized(size, np.array(points), np.array(stays))
 
 
 def with_noise(recordings: Sequence[Recording], level: float, seed: int) -> list[Recording]:

@@ -29,11 +29,11 @@ from ._on_chips import CV
 from ._result import Number, Picture, Result
 
 STARTS = (14e-9, 20e-9, 30e-9)  # A: below, near and above
-GAIN, LATER = 0.06, 8  # of the integrator; rounds after which it slows down
-# The largest change of the logarithm of the weight in a round. It bounds the step, not the error: activity that grows
-# brings many more spikes than activity that dies out lacks, and an error cut at the size of a beginning would count
-# explosions for too little and settle above the edge.
-MOST = 0.06
+GAIN, LIMIT, LATER = (
+    0.06,
+    1.0,
+    8,
+)  # of the integrator; the largest error that it takes; rounds after which it slows down
 STEP = 10e-3  # s a bit, for the memory capacity
 # What moves the weight is a difference of spikes: the mean of a ratio of few is not the ratio of many.
 SPIKES = 4.0  # of a beginning, that count as an error of one
@@ -68,7 +68,7 @@ def homeostasis(members, rounds: int, count: int, judged: int, seed: int) -> Hom
         weights.append([weight_of(m) for m in mappings])
         sigmas.append(sigma)
         gain = GAIN / max(1.0, k / LATER)
-        w = np.maximum(w * np.exp(np.clip(gain * deficit / SPIKES, -MOST, MOST)), 1.02 * BASE)
+        w = np.maximum(w * np.exp(gain * np.clip(deficit / SPIKES, -LIMIT, LIMIT)), 1.02 * BASE)
     kept = np.exp(np.mean(np.log(weights[-min(SETTLED, rounds // 2) :]), axis=0))
     mappings = [compiled(x) for x in kept]
     started, duration = beginnings(judged, 1000 * seed + 999)

@@ -8,7 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import beta, chi2
 
-from ..heart_rate import Chip, Run, heart_rate_network, prepare_chips, retimed, run_all, shipped_recording
+from ..heart_rate import (
+    Chip,
+    Run,
+    heart_rate_network,
+    prepare_chips,
+    retimed,
+    rise_network,
+    run_all,
+    shipped_recording,
+)
 from ..heart_rate._demo import EXCERPT, ZONES
 from ..heart_rate._figures import rate_figure, zone_figure
 from ..heart_rate._rise import BOUNDARIES
@@ -16,12 +25,9 @@ from ..heart_rate._score import MARGIN
 from ..report import BLUE, GREY, INK, ORANGE, drawing, new_figure
 from ._heart_measures import (
     DT,
-    HELD,
     LONGEST,
     Course,
     Flags,
-    Sized,
-    by_size,
     detected,
     detectors,
     held,
@@ -35,7 +41,8 @@ from ._result import Number, Picture, Result
 
 NOISE = (0.05, 0.1, 0.2)  # of a pulse's height
 NOISY = 4  # chips that are also run with noise
-SIZES = (1, 4, 16, 64)
+SHAKEN = (0.05, 0.1)  # for the detector of long rises
+WATCHERS, RISES = 4, 2  # chips that have the detector of long rises, and rises that each sees
 QUICK = Course(flat=45.0, rising=100.0, after=20.0, falling=5.0, jittered=5.0)  # for the runs with noise
 SILENCE = 120.0  # s without a pulse
 LOWEST, HIGHEST = 56.0, 78.0  # bpm at which rises begin: from there four boundaries are crossed
@@ -46,12 +53,12 @@ _AIM = "aim of this project"
 
 
 def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
-    """Zones and rises on `chips` chips, sizes of populations, and noise (some eight minutes of CPU)."""
+    """Zones on `chips` chips, long rises and noise on some of them (some four minutes of CPU)."""
     recording = shipped_recording()
     half = recording.duration / 2
     source = recording.excerpt(half, half)
     generator = np.random.default_rng(seed)
-    starts = generator.permutation(np.linspace(LOWEST, HIGHEST, chips))
+    starts = generator.permutation(np.linspace(LOWEST, HIGHEST, RISES * min(WATCHERS, chips)))
     if reduced:
         return _reduced(source, chips, seed)
 
@@ -65,15 +72,15 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
     same, _ = held(members, ZONES, source, SILENCE, seed)
     alone = kept_alone(chips, seed, SILENCE)
 
-    watchers = detectors(BOUNDARIES, chips, seed)
+    watchers = detectors(BOUNDARIES, min(WATCHERS, chips), seed)
     course = Course()
-    found = detected(watchers, [course.series(source, s, seed=seed + k) for k, s in enumerate(starts)], course)
-    short = [QUICK.series(source, s, seed=100 + seed + k) for k, s in enumerate(starts[:NOISY])]
-    rises = [detected(watchers[:NOISY], with_noise(short, level, seed), QUICK) for level in (0.0, *NOISE)]
-    sizes = [by_size(size, chips, seed) for size in SIZES]
+    series = [course.series(source, s, seed=seed + k) for k, s in enumerate(starts)]
+    found = detected(watchers * RISES, series, course)
+    short = [QUICK.series(source, s, seed=100 + seed + k) for k, s in enumerate(starts[: len(watchers)])]
+    rises = [detected(watchers, with_noise(short, level, seed), QUICK) for level in SHAKEN]
 
     numbers = _of_zones(semi, excerpt) | _of_holding(same, alone, SILENCE) | _of_flags(found)
-    numbers |= _of_noise([(0.0, semi), *zip(NOISE, noisy_runs, strict=True)], rises) | _of_sizes(sizes)
+    numbers |= _of_noise([(0.0, semi), *zip(NOISE, noisy_runs, strict=True)]) | _of_shaken(rises)
     with drawing():
         pictures = (
             Picture(
@@ -83,7 +90,7 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
             Picture("Zones", zone_figure(excerpt), "Two minutes of the recording; one boundary, its median."),
             Picture("Held", _held_figure(alone), _HELD),
             Picture("Long rises", _flags_figure(found, starts), f"{_FLAGS} {LABEL}."),
-            Picture("Noise and size", _robust_figure([semi, *noisy_runs], rises, sizes), f"{_ROBUST} {LABEL}."),
+            Picture("Noise", _noise_figure([semi, *noisy_runs], rises), f"{_NOISE} {LABEL}."),
         )
     settings = {
         "chips": chips, "seed": seed, "cv": CV, "dt": DT, "zones_bpm": list(ZONES),
@@ -99,7 +106,7 @@ def _reduced(source, chips: int, seed: int) -> Result:
     members = untrimmed(heart_rate_network(2, _ideal(zones)), chips, seed, cv)
     semi, *_ = run_all([(retimed(source, zones, seed=seed), members)], zones, dt=DT)
     course = Course(flat=40.0, rising=50.0, after=15.0, falling=5.0, jittered=5.0, rise=25.0)
-    watchers = detectors(rises, chips, seed, _ideal(rises))
+    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv)
     found = detected(watchers, [course.series(source, 73.0, seed=seed + k) for k in range(chips)], course)
     alone = kept_alone(chips, seed, 40.0)
     numbers = _of_zones(semi, None) | _of_alone(alone) | _of_flags(found)
@@ -145,9 +152,11 @@ def _result(numbers: dict[str, Number], pictures, chip: Chip, settings: dict[str
             "A latency counts from the change of the schedule, to windows 1 s apart. The reference is the median "
             "interval of "
             "the last 10 s and itself needs 5 s to change.",
-            "Chips are trimmed with a metronome, neuron by neuron; the sizes of populations are compared without "
-            "trimming. "
-            "Only above and zone change their size: what beats, rates and tonic do is common to all sizes.",
+            f"The detector of long rises was measured on {WATCHERS} chips and {WATCHERS * RISES} rises only, and false "
+            "flags over less than half an hour, on chips that its weights were chosen with (seed 1): too little to "
+            "judge aims of 95 % and of half a flag an hour, whatever the table says.",
+            "Populations of 1, 4, 16 and 64 neurons can be built and fit a core; what they change was not measured.",
+            "Chips are trimmed with a metronome, neuron by neuron. Zones with noise are those of four chips.",
             "Time constants above 86 ms ask for less than 10 pA of leak, where transistors leave the model by "
             "more than 5 %. "
             "Nothing was measured on silicon.",
@@ -276,9 +285,9 @@ def _of_flags(found: Flags) -> dict[str, Number]:
     }  # fmt: skip
 
 
-def _of_noise(runs, rises: list[Flags]) -> dict[str, Number]:
+def _of_noise(runs) -> dict[str, Number]:
     numbers = {}
-    for (level, one), found in zip(runs, rises, strict=True):
+    for level, one in runs:
         scores = one.scores[:NOISY]
         name, text = f"noise_{100 * level:g}", f"noise of {100 * level:g} % of a pulse, {len(scores)} chips"
         numbers |= {
@@ -287,33 +296,17 @@ def _of_noise(runs, rises: list[Flags]) -> dict[str, Number]:
                 [s.false_switches_per_hour for s in scores], "chips", "1/h", f"{text}: false switches an hour"
             ),
             f"{name}_latency": Number.over(latencies(one)[:NOISY], "switches", "s", f"{text}: latency of a switch"),
-            f"{name}_missed": _share(
-                int(np.isnan(found.delay).sum()), len(found.delay), "rises",
-                f"{text}: share of rises by {QUICK.rise:g} bpm in {QUICK.rising:g} s that are missed",
-            ),
-            f"{name}_false_flags": _hourly(
-                found.flat + found.jittered, found.flat_hours + found.jittered_hours, f"{text}: false flags an hour"
-            ),
-        }  # fmt: skip
+        }
     return numbers
 
 
-def _of_sizes(sizes: list[Sized]) -> dict[str, Number]:
+def _of_shaken(rises: list[Flags]) -> dict[str, Number]:
     numbers = {}
-    for one in sizes:
-        name, text = f"size_{one.size}", f"populations of {one.size}, untrimmed"
-        known = one.point[np.isfinite(one.point)]
-        spread = float(known.std() / known.mean()) if len(known) > 1 else np.nan
-        numbers |= {
-            f"{name}_point": Number.over(one.point, "chips", "1", f"{text}: switching point, relative to the boundary"),
-            f"{name}_spread": Number(spread, "1", f"{text}: its coefficient of variation over chips"),
-            f"{name}_switched": _share(
-                len(known), len(one.point), "chips", f"{text}: chips that switch within 60 to 140 %"
-            ),
-            f"{name}_held": _share(
-                int(one.held.sum()), len(one.held), "chips", f"{text}: zone held for {HELD:g} s without a pulse"
-            ),
-        }  # fmt: skip
+    for level, found in zip(SHAKEN, rises, strict=True):
+        numbers[f"noise_{100 * level:g}_missed"] = _share(
+            int(np.isnan(found.delay).sum()), len(found.delay), "rises",
+            f"noise of {100 * level:g} %: share of rises by {QUICK.rise:g} bpm in {QUICK.rising:g} s that are missed",
+        )  # fmt: skip
     return numbers
 
 
@@ -326,11 +319,7 @@ _FLAGS = (
     "the first "
     "seconds, when the network starts from rest, are cleared by a reset (dashed)."
 )
-_ROBUST = (
-    "Left: zone accuracy of every chip against noise, and the share of rises that are missed. Right: switching "
-    "points of "
-    "untrimmed chips against the size of their populations."
-)
+_NOISE = "Zone accuracy of every chip against noise, and the share of rises that are missed."
 
 
 def _held_figure(alone: dict[str, np.ndarray]) -> Figure:
@@ -365,23 +354,15 @@ def _flags_figure(found: Flags, starts: np.ndarray) -> Figure:
     return figure
 
 
-def _robust_figure(runs: list[Run], rises: list[Flags], sizes: list[Sized]) -> Figure:
-    figure = new_figure(3.6)
-    left, right = figure.subplots(1, 2)
-    levels = 100 * np.array([0.0, *NOISE])
-    for level, one in zip(levels, runs, strict=True):
+def _noise_figure(runs: list[Run], rises: list[Flags]) -> Figure:
+    figure = new_figure(3.2)
+    axes = figure.subplots()
+    for level, one in zip((0.0, *NOISE), runs, strict=True):
         accuracy = [100 * s.zone_accuracy for s in one.scores[:NOISY]]
-        left.plot(np.full(len(accuracy), level), accuracy, "o", color=BLUE, markersize=4, alpha=0.7)
+        axes.plot(np.full(len(accuracy), 100 * level), accuracy, "o", color=BLUE, markersize=4, alpha=0.7)
     missed = [100 * float(np.mean(np.isnan(f.delay))) for f in rises]
-    left.plot([], [], "o", color=BLUE, markersize=4, label="zone accuracy")
-    left.plot(levels, missed, color=ORANGE, marker="s", markersize=4, label="rises missed")
-    left.set(xlabel="noise (% of a pulse)", ylabel="%", ylim=(-4, 104))
-    left.legend()
-    for place, one in enumerate(sizes):
-        right.plot(
-            place + np.linspace(-0.2, 0.2, len(one.point)), 100 * one.point, "o", color=BLUE, markersize=4, alpha=0.7
-        )
-    right.axhline(100, color=GREY, linewidth=1)
-    right.set_xticks(range(len(sizes)), [str(one.size) for one in sizes])
-    right.set(xlabel="neurons in a population", ylabel="switching point (%)")
+    axes.plot([], [], "o", color=BLUE, markersize=4, label="zone accuracy")
+    axes.plot(100 * np.array(SHAKEN), missed, color=ORANGE, marker="s", markersize=4, label="rises missed")
+    axes.set(xlabel="noise (% of a pulse)", ylabel="%", ylim=(-4, 104))
+    axes.legend()
     return figure

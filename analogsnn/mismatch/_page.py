@@ -149,8 +149,9 @@ def correlation_figure(campaign: Campaign, names: list[str]) -> Figure:
     """The correlations between measures as a matrix; to be called within `report.drawing()`."""
     rows = [campaign.names.index(name) for name in names]
     matrix = campaign.correlations[np.ix_(rows, rows)]
-    figure = new_figure(1.2 + 0.5 * len(names), 3.2 + 0.6 * len(names))
-    axes = figure.subplots()
+    width, whole = 2.4 + 0.6 * len(names), 10.0  # a page stretches every figure to its own width
+    figure = new_figure(1.2 + 0.45 * len(names), whole)
+    axes = figure.add_subplot(figure.add_gridspec(1, 2, width_ratios=(width, max(whole - width, 0.1)))[0])
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)

@@ -179,7 +179,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
         ax.set_ylabel(f"ms per sample of {1e3 * stop:g} ms")
         ax.set_title("Monte Carlo of the neuron: cost per sample")
         ax.grid(color=GREY, alpha=0.2, linewidth=0.6)
-        ax.legend()
+        figure.legend(loc="outside lower center", ncols=2)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110, metadata={"Software": None})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..report import BLUE, GREY, INK, ORANGE, PALE, Page, drawing, new_figure
+from ..units import format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ._result import Campaign
     from ._statistics import Statistics
 
+NARROW = "\u202f"  # a space at which no line is broken
 Specifications = Mapping[str, tuple[float, float]]
 
 
@@ -34,7 +36,8 @@ def campaign_page(campaign: Campaign, specifications: Specifications, parts: Seq
     page.table(
         ("measure", "nominal", "mean", "std", "CV", "95 % interval of CV", "5 %", "median", "95 %", "log-normal"),
         [_row(campaign, s) for s in campaign.statistics.values()],
-        "CV is the standard deviation over the mean; its interval is a bootstrap over the samples. A log-normal fit is "
+        "In SI units, m for 1e-3, p for 1e-12 and so on. CV is the standard deviation over the mean; its interval is a "
+        "bootstrap over the samples. A log-normal fit is "
         "rejected at 5 % (Lilliefors). What has no value is in none of these numbers.",
     )
     page.text(*notes)
@@ -84,8 +87,8 @@ def campaign_page(campaign: Campaign, specifications: Specifications, parts: Seq
 
 
 def _row(campaign: Campaign, s: Statistics) -> list[str]:
-    def text(value: float | None, form: str = ".4g") -> str:
-        return "" if value is None else format(value, form)
+    def text(value: float | None) -> str:
+        return "" if value is None else _number(value)
 
     ci = "" if s.cv_ci95 is None else f"{s.cv_ci95[0]:.2%} to {s.cv_ci95[1]:.2%}"
     fit = "" if s.lognormal is None else f"σ {s.lognormal.sigma:.3g}"
@@ -93,12 +96,20 @@ def _row(campaign: Campaign, s: Statistics) -> list[str]:
         fit += ", rejected"
     quantiles = [text(s.quantiles.get(share)) for share in (0.05, 0.5, 0.95)]
     return [
-        s.name, text(campaign.nominal[s.name]), text(s.mean), text(s.std), text(s.cv, ".2%"), ci, *quantiles, fit,
+        s.name, text(campaign.nominal[s.name]), text(s.mean), text(s.std), "" if s.cv is None else f"{s.cv:.2%}", ci,
+        *quantiles, fit,
     ]  # fmt: skip
+
+
+def _number(value: float) -> str:
+    """Four digits and a prefix of the unit, in one word."""
+    return format_quantity(value, "", 4).strip().replace(" ", NARROW)
 
 
 def distribution_figure(campaign: Campaign, s: Statistics, limits: tuple[float, float] | None = None) -> Figure:
     """A histogram with the log-normal fit; to be called within `report.drawing()`."""
+    from matplotlib.ticker import EngFormatter
+
     figure = new_figure(3.2)
     axes = figure.subplots()
     values = campaign[s.name]
@@ -118,6 +129,7 @@ def distribution_figure(campaign: Campaign, s: Statistics, limits: tuple[float, 
     if limits is not None:
         axes.plot([], [], color=ORANGE, label="specification")
     axes.set(title=s.name, xlabel=f"{s.name} (SI units)", yticks=[])
+    axes.xaxis.set_major_formatter(EngFormatter(sep=NARROW))
     axes.legend()
     return figure
 
@@ -137,8 +149,9 @@ def correlation_figure(campaign: Campaign, names: list[str]) -> Figure:
     """The correlations between measures as a matrix; to be called within `report.drawing()`."""
     rows = [campaign.names.index(name) for name in names]
     matrix = campaign.correlations[np.ix_(rows, rows)]
-    figure = new_figure(1.2 + 0.45 * len(names))
-    axes = figure.subplots()
+    width, whole = 2.4 + 0.6 * len(names), 10.0  # a page stretches every figure to its own width
+    figure = new_figure(1.2 + 0.45 * len(names), whole)
+    axes = figure.add_subplot(figure.add_gridspec(1, 2, width_ratios=(width, max(whole - width, 0.1)))[0])
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)

@@ -139,9 +139,7 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
         own = jnp.where(jnp.arange(d.sources) < n, k * n + jnp.arange(d.sources), sink)
         targets = jnp.append(jnp.where(targets == k * n, sink, targets), own[:, None].astype(targets.dtype), axis=1)
         charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
-    wires = Wires(
-        jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt)
-    )
+    wires = Wires(jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt))
     cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
     return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
 

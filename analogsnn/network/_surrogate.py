@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import InputError
 from ._dense import Devices
 from ._eventwise import Cells, Plan, Wires, advance, density, run, without_derivative
 from ._exact import pulsed
@@ -65,7 +66,13 @@ def stepped(
     - `checkpoints`: False keeps every step for the way back, in more memory and less time.
     - `hold`: s; of `sparse` alone (see `_eventwise`).
     """
+    channels = devices.sources - devices.neurons
+    if inputs.ndim != 2 or not len(inputs) or inputs.shape[1] != channels:
+        raise InputError(f"The inputs have shape {inputs.shape}; give events [step, channel] of {channels} channels.")
+    if not dt > 0:
+        raise InputError(f"A step of {dt!r} s cannot be taken; it is positive.")
     if devices.targets is not None:
+        inputs = jnp.asarray(inputs)
         return _by_events(devices, inputs, dt, sharpness, tau, every, start, checkpoints, hold)
     d, total = devices, inputs.shape[0]
     every = total if every is None else every
@@ -159,8 +166,16 @@ def _spike_jvp(primals, tangents):
 
 
 def binned(time: np.ndarray, channel: np.ndarray, channels: int, duration: float, dt: float) -> np.ndarray:
-    """Events in each step: float32 [step, channel]."""
+    """Events in each step: float32 [step, channel].
+
+    **Raises** `InputError` for times outside the run and channels that are not there.
+    """
     steps = round(duration / dt)
+    time, channel = np.asarray(time, float), np.asarray(channel)
+    if not np.all((time >= 0) & (time <= duration)):
+        raise InputError(f"Events at {np.min(time):g} to {np.max(time):g} s are outside the {duration:g} s of a run.")
+    if len(channel) and not 0 <= np.min(channel) <= np.max(channel) < channels:
+        raise InputError(f"An event names input channel {np.max(channel)}; the network has {channels} (0-based).")
     result = np.zeros((steps, channels), np.float32)
     np.add.at(result, (np.minimum((np.asarray(time) / dt).astype(int), steps - 1), np.asarray(channel, int)), 1)
     return result

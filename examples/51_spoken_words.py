@@ -50,7 +50,7 @@ def samples(count: int, seed: int) -> Samples:
 
 
 def network(seed: int) -> Network:
-    """Inputs excite and inhibit 32 hidden neurons at two speeds; these and the inputs drive eight output neurons a word.
+    """Inputs excite and inhibit 32 hidden neurons at two speeds; both drive eight output neurons a word.
 
     The first weights let some neurons fire some spikes: from stronger ones training silences nearly all of them.
     """

@@ -53,7 +53,9 @@ def spike_trains(devices: Devices, events: Events, duration: float, max_spikes: 
     `jit`, the error of `equinox.error_if`).
     """
     if devices.targets is not None:
-        raise InputError("Exact spike trains are for small networks, on matrices; make the devices with dense(network).")
+        raise InputError(
+            "Exact spike trains are for small networks, on matrices; make the devices with dense(network)."
+        )
     time, channel = np.asarray(events.time, float), np.asarray(events.channel, np.int64)
     channels = devices.sources - devices.neurons
     if events.lane is not None or time.shape != channel.shape or time.ndim != 1:

@@ -34,7 +34,9 @@ class Mismatch:
         each = self.cv if isinstance(self.cv, Mapping) else {"": self.cv}
         for name, cv in each.items():
             if not np.isfinite(cv) or cv < 0:
-                raise InputError(f"The mismatch {f'of {name!r} ' if name else ''}is {cv!r}; it is a finite CV from 0 on.")
+                raise InputError(
+                    f"The mismatch {f'of {name!r} ' if name else ''}is {cv!r}; it is a finite CV from 0 on."
+                )
         if self.seed < 0 or self.chip < 0:
             raise InputError(f"Mismatch has seed {self.seed} and chip {self.chip}; both are whole numbers from 0 on.")
 

@@ -11,7 +11,8 @@ surrogate's bias (docs/training.md has its size):
 3. positive feedback and the NMDA gate do not amplify: $\partial u'/\partial u \le 1$ for every step, so that gradients
    can only grow along loops of synapses.
 
-Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
+Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of
+about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
 """
 
 from __future__ import annotations
@@ -146,9 +147,7 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
         own = jnp.where(jnp.arange(d.sources) < n, k * n + jnp.arange(d.sources), sink)
         targets = jnp.append(jnp.where(targets == k * n, sink, targets), own[:, None].astype(targets.dtype), axis=1)
         charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
-    wires = Wires(
-        jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt)
-    )
+    wires = Wires(jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt))
     cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
     return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
 

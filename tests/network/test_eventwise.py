@@ -27,6 +27,7 @@ from analogsnn.network import (
     response,
     sparse,
     stepped,
+    train,
 )
 
 NEURON = Neuron(
@@ -84,7 +85,7 @@ def test_events_give_what_matrices_give(inputs):
     (_, two), by_events = jax.value_and_grad(loss, has_aux=True, allow_int=True)(events, inputs)
     assert np.array_equal(one.counts, two.counts)
     assert np.asarray(one.counts).min() > 1
-    assert one.traces == pytest.approx(two.traces, abs=1e-4)
+    assert np.asarray(one.traces) == pytest.approx(np.asarray(two.traces), abs=1e-4)
     there = np.asarray(matrix.weight) > 0
     got = {"weight": (np.where(there, by_matrix.weight, 0), as_matrix(events, by_events.weight))}
     for name in (
@@ -113,10 +114,10 @@ def test_memory_is_that_of_the_root_of_the_steps():
     devices = sparse(network())
 
     def memory(steps: int) -> int:
-        f = jax.grad(lambda w: jnp.sum(stepped(replace(devices, weight=w), jnp.zeros((steps, 2)), DT).counts))
-        found = jax.jit(f).lower(devices.weight).compile().memory_analysis()
+        f = jax.grad(lambda w, x: jnp.sum(stepped(replace(devices, weight=w), x, DT).counts))
+        # The inputs themselves are of T steps, and the caller's.
+        found = jax.jit(f).lower(devices.weight, jnp.zeros((steps, 2))).compile().memory_analysis()
         assert found is not None
-        # The inputs themselves are of T steps, and of the caller.
         return found.temp_size_in_bytes
 
     small, large = memory(1600), memory(25600)
@@ -132,6 +133,11 @@ def test_what_events_cannot_do_is_said(inputs):
     for wrong in (devices, dense(network())):
         with pytest.raises(InputError, match=r"inputs have shape \(10, 3\)"):
             stepped(wrong, jnp.zeros((10, 3)), DT)
+    with pytest.raises(InputError, match="weights of matrices"):
+        train(
+            devices, lambda d, b: jnp.sum(d.weight), lambda k: 0, steps=1, key=jax.random.key(0),
+            mask=np.ones(devices.weight.shape, bool), largest=1e-7,
+        )  # fmt: skip
     late = replace(network(), connections=(connect("e", "i", "AMPA", [[0, 0]], 1e-9, "precise"),))
     with pytest.raises(InputError, match="delay or depression"):
         sparse(late)

@@ -95,7 +95,7 @@ def test_events_give_what_matrices_give(inputs):
         got[name] = (np.asarray(getattr(by_matrix, name)), np.asarray(getattr(by_events, name)))
     for name, (expected, found) in got.items():
         assert np.abs(expected).max() > 0, name
-        assert found == pytest.approx(expected, abs=ROUNDING * np.abs(expected).max()), name
+        assert found == pytest.approx(expected, abs=ROUNDING * float(np.abs(expected).max())), name
 
 
 def test_what_a_spike_would_do_may_be_asked_for_less_often(inputs):

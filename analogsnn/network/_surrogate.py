@@ -17,7 +17,7 @@ about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +149,8 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
         charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
     wires = Wires(jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt))
     cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
-    return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
+    found: Any = run(plan, cells, wires, targets, without_derivative(inputs))
+    return Stepped(*found)
 
 
 @jax.custom_jvp

@@ -215,7 +215,8 @@ def markdown(result: dict[str, Any]) -> str:
     names = sorted({r["name"] for r in result["peers"]})
     lines = [
         f"`python benchmarks/network.py`: {where['cpu']}, {where['cores']} cores, load {where['load']:.1f}; 64 inputs "
-        f"a neuron, all four synapse types, gates and adaptation, 0.1 ms; CPU ns a neuron and step on one thread, the least of {result['repeats']} runs.",
+        "a neuron, all four synapse types, gates and adaptation, 0.1 ms; CPU ns a neuron and step on one thread, the "
+        f"least of {result['repeats']} runs.",
         "",
         "| neurons | rate, Hz | ours | " + "".join(f"{n} | " for n in names),
         "|---|---|---|" + "---|" * len(names),

@@ -50,7 +50,7 @@ def samples(count: int, seed: int) -> Samples:
 
 
 def network(seed: int) -> Network:
-    """Inputs excite and inhibit 32 hidden neurons at two speeds; these drive eight output neurons a word.
+    """Inputs excite and inhibit 32 hidden neurons at two speeds; both drive eight output neurons a word.
 
     The first weights let some neurons fire some spikes: from stronger ones training silences nearly all of them.
     """
@@ -70,7 +70,8 @@ def network(seed: int) -> Network:
     ]
     for name in OUTPUTS:
         connections.append(some("hidden", hidden, name, each, "AMPA", 6e-9))
-        connections.append(some("in", CHANNELS, name, each, "GABA_B", 1e-9))
+        connections.append(some("in", CHANNELS, name, each, "AMPA", 6e-9))
+        connections.append(some("in", CHANNELS, name, each, "GABA_B", 1.5e-9))
     return Network(
         populations=(population("hidden", hidden), *(population(name, each) for name in OUTPUTS)),
         inputs=(Input(name="in", size=CHANNELS),),

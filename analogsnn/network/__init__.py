@@ -14,6 +14,8 @@ from ._dense import mismatched as mismatched
 from ._dense import sparse as sparse
 from ._dense import with_weights as with_weights
 from ._encoder import level_crossings as level_crossings
+from ._energy import Energy as Energy
+from ._energy import energy as energy
 from ._events import read_events as read_events
 from ._exact import Trains as Trains
 from ._exact import spike_trains as spike_trains
@@ -40,6 +42,8 @@ from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
 from ._record import record as record
 from ._response import response as response
+from ._share import share as share
+from ._share import simulate_share as simulate_share
 from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate

@@ -264,11 +264,13 @@ def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first
     return steps | {"i": steps["i"].at[count].set(state["i"])}
 
 
-def _backward(plan: Plan, kept, given):
+def _backward(plan: Plan, kept: Any, given: Any):
     wanted, cells, wires, targets, inputs, saved, peak_at = kept
-    given_samples, given_counts, given_peak = (
-        jnp.zeros(g.shape, g.dtype) if isinstance(g, jax.custom_derivatives.SymbolicZero) else g for g in given
-    )
+    sums: list[Any] = [
+        jnp.zeros(g.shape, wires.u_spike.dtype) if isinstance(g, jax.custom_derivatives.SymbolicZero) else g
+        for g in given
+    ]
+    given_samples, given_counts, given_peak = sums
     n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
     zero = jnp.zeros(n, dtype)
     fan_out, own_charge = targets[:n].T, wires.charge[:n].T  # [F, N]: sums over targets in the order of memory

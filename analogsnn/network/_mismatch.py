@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InputError
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -27,6 +29,16 @@ class Mismatch:
     cv: float | Mapping[str, float] = 0.0
     seed: int = 0
     chip: int = 0
+
+    def __post_init__(self) -> None:
+        each = self.cv if isinstance(self.cv, Mapping) else {"": self.cv}
+        for name, cv in each.items():
+            if not np.isfinite(cv) or cv < 0:
+                raise InputError(
+                    f"The mismatch {f'of {name!r} ' if name else ''}is {cv!r}; it is a finite CV from 0 on."
+                )
+        if self.seed < 0 or self.chip < 0:
+            raise InputError(f"Mismatch has seed {self.seed} and chip {self.chip}; both are whole numbers from 0 on.")
 
     def draw(self, name: str, size: int) -> np.ndarray:
         """Factors of `size` devices for the parameter `name`: float64 [size], mean 1."""
@@ -50,4 +62,6 @@ class Mismatch:
 
 def chips(count: int, cv: float | Mapping[str, float], seed: int) -> list[Mismatch]:
     """`count` chips of one production run."""
+    if count < 1:
+        raise InputError(f"There are {count} chips to draw; give at least one.")
     return [Mismatch(cv, seed, chip) for chip in range(count)]

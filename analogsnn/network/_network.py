@@ -106,9 +106,16 @@ class Connection:
     stp: bool = False
 
     def __post_init__(self) -> None:
-        pairs = np.asarray(self.pairs, dtype=np.int64).reshape(-1, 2)
+        where = f"The connection '{self.source}'→'{self.target}'"
+        pairs = np.asarray(self.pairs)
+        if pairs.size and (pairs.ndim != 2 or pairs.shape[1] != 2 or np.any(pairs != np.round(pairs))):
+            raise InputError(f"{where} has pairs of shape {pairs.shape}; give whole numbers [synapse, 2].")
+        pairs = pairs.astype(np.int64).reshape(-1, 2)
+        weight = np.asarray(self.weight, float)
+        if weight.shape not in ((), (1,), (len(pairs),)):
+            raise InputError(f"{where} has {weight.size} weights for {len(pairs)} pairs; give one, or one a pair.")
         object.__setattr__(self, "pairs", pairs)
-        object.__setattr__(self, "weight", np.broadcast_to(np.asarray(self.weight, float), (len(pairs),)).copy())
+        object.__setattr__(self, "weight", np.broadcast_to(weight, (len(pairs),)).copy())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +202,8 @@ def _problems(network: Network):
     for thing in (*network.populations, *network.inputs):
         if thing.name in sizes:
             yield f"The name '{thing.name}' stands twice; give every population and input a name of its own."
-        if thing.size < 1:
-            yield f"'{thing.name}' has size {thing.size}; it needs at least one member."
+        if not isinstance(thing.size, int | np.integer) or thing.size < 1:
+            yield f"'{thing.name}' has size {thing.size!r}; it needs a whole number of members, at least one."
         sizes[thing.name] = thing.size
     for p in network.populations:
         yield from _bad_numbers(p)
@@ -224,6 +231,10 @@ def _problems(network: Network):
                 )
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+
+
 def _bad_numbers(p: Population):
     n = p.neuron
     positive = {
@@ -239,8 +250,10 @@ def _bad_numbers(p: Population):
         positive |= {f"adaptation {k}": v for k, v in vars(n.adaptation).items()}
     if n.nmda_gate is not None:
         positive["nmda_gate"] = n.nmda_gate
+    if p.rate is not None and not (_is_number(p.rate) and p.rate >= 0):
+        yield f"Population '{p.name}' has rate = {p.rate!r} Hz; it must be finite and not negative, or None."
     for key, value in positive.items():
-        if not np.isfinite(value) or value <= 0:
-            yield f"Population '{p.name}' has {key} = {value!r}; it must be positive and finite (SI units)."
-    if not np.isfinite(n.dc) or n.dc < 0:
+        if not _is_number(value) or value <= 0:
+            yield f"Population '{p.name}' has {key} = {value!r}; it must be a positive, finite number (SI units)."
+    if not _is_number(n.dc) or n.dc < 0:
         yield f"Population '{p.name}' has dc = {n.dc!r} A; it must be finite and not negative."

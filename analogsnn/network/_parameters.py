@@ -65,6 +65,8 @@ class Lanes:
 
     def part(self, first: int, last: int) -> Lanes:
         """The lanes from `first` to before `last`, as if they had been made alone."""
+        if not 0 <= first < last <= self.lanes:
+            raise InputError(f"There are lanes 0 to {self.lanes - 1}; {first} to before {last} is no part of them.")
         count, d, n, s = last - first, len(self.names), self.neurons, self.sources
         mine = (self.late_owner >= first * s) & (self.late_owner < last * s)
         rows = np.concatenate([np.arange(first * s, last * s), self.lanes * s + np.flatnonzero(mine)])

@@ -65,7 +65,7 @@ def simulate(
 
     - `devices`: from `lanes`.
     - `events`: the input; an event at time t takes effect in the step that contains t.
-    - `duration`: s. `dt`: step (s); `step_for(devices)` unless given.
+    - `duration`: s, rounded to steps. `dt`: step (s); `step_for(devices)` unless given.
     - `progress`: called with the seconds done after every `chunk` seconds.
     - `workers`: threads that share the lanes when these are too many for one core's cache; all cores unless given.
       What is computed does not depend on them.
@@ -76,6 +76,8 @@ def simulate(
     `SimulationError` when a state stops being finite, or more late spikes fall due in one step than there is room for.
     """
     dt = step_for(devices) if dt is None else dt
+    if workers is not None and workers < 1:
+        raise InputError(f"{workers} workers cannot run anything; give at least one.")
     each = max(1, GROUP // devices.neurons)
     if devices.lanes <= each:
         return _joined([s for s, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk)])
@@ -137,6 +139,8 @@ def chunks(
     `watched` are indices lane · N + neuron; a sample is taken at the end of every `every` steps.
     """
     dt = step_for(devices) if dt is None else dt
+    if not (np.isfinite(chunk) and chunk > 0):
+        raise InputError(f"A run is cut into chunks of {chunk!r} s; give a positive time.")
     step, row = _schedule(devices, events, duration, dt)
     total = round(duration / dt)
     per_chunk = min(total, max(every, round(chunk / dt) // every * every))
@@ -196,7 +200,10 @@ def _schedule(devices: Lanes, events: Events, duration: float, dt: float) -> tup
     if not np.isfinite(duration) or not np.isfinite(dt) or not 0 < dt <= duration:
         raise InputError(f"The run lasts {duration!r} s in steps of {dt!r} s; both are positive, the step the shorter.")
     channels = devices.sources - devices.neurons
-    time, channel = np.asarray(events.time, float), np.asarray(events.channel, np.int64)
+    time, channel = np.asarray(events.time, float), np.asarray(events.channel)
+    if np.any(channel != np.round(channel)):
+        raise InputError("Event channels are whole numbers.")
+    channel = channel.astype(np.int64)
     if time.shape != channel.shape or time.ndim != 1:
         raise InputError(f"Events have {time.shape} times and {channel.shape} channels; give one channel a time.")
     if not np.all(np.isfinite(time)) or np.any(np.diff(time) < 0):

@@ -11,17 +11,19 @@ surrogate's bias (docs/training.md has its size):
 3. positive feedback and the NMDA gate do not amplify: $\partial u'/\partial u \le 1$ for every step, so that gradients
    can only grow along loops of synapses.
 
-Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
+Networks of few synapses run event by event instead (`_eventwise`), with the same answers. Memory for T steps is that of
+about $2\sqrt T$: pieces of $\sqrt T$ steps are computed again on the way back.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import InputError
 from ._dense import Devices
 from ._eventwise import Cells, Plan, Wires, advance, density, run, without_derivative
 from ._exact import pulsed
@@ -65,7 +67,13 @@ def stepped(
     - `checkpoints`: False keeps every step for the way back, in more memory and less time.
     - `hold`: s; of `sparse` alone (see `_eventwise`).
     """
+    channels = devices.sources - devices.neurons
+    if inputs.ndim != 2 or not len(inputs) or inputs.shape[1] != channels:
+        raise InputError(f"The inputs have shape {inputs.shape}; give events [step, channel] of {channels} channels.")
+    if not dt > 0:
+        raise InputError(f"A step of {dt!r} s cannot be taken; it is positive.")
     if devices.targets is not None:
+        inputs = jnp.asarray(inputs)
         return _by_events(devices, inputs, dt, sharpness, tau, every, start, checkpoints, hold)
     d, total = devices, inputs.shape[0]
     every = total if every is None else every
@@ -141,7 +149,8 @@ def _by_events(d, inputs, dt, sharpness, tau, every, start, checkpoints, hold) -
         charge = jnp.append(charge, jnp.pad(d.ahp_charge, (0, d.sources - n))[:, None], axis=1)
     wires = Wires(jnp.exp(-decay * dt), gain, charge, d.u_spike, d.u_reset, jax.lax.stop_gradient(d.t_ref / dt))
     cells = Cells(d.i_leak, d.i_gain, d.i_dc, d.nmda_gate, d.slew, d.i0, d.names, d.feedback)
-    return Stepped(*run(plan, cells, wires, targets, without_derivative(inputs)))
+    found: Any = run(plan, cells, wires, targets, without_derivative(inputs))
+    return Stepped(*found)
 
 
 @jax.custom_jvp
@@ -157,8 +166,16 @@ def _spike_jvp(primals, tangents):
 
 
 def binned(time: np.ndarray, channel: np.ndarray, channels: int, duration: float, dt: float) -> np.ndarray:
-    """Events in each step: float32 [step, channel]."""
+    """Events in each step: float32 [step, channel].
+
+    **Raises** `InputError` for times outside the run and channels that are not there.
+    """
     steps = round(duration / dt)
+    time, channel = np.asarray(time, float), np.asarray(channel)
+    if not np.all((time >= 0) & (time <= duration)):
+        raise InputError(f"Events at {np.min(time):g} to {np.max(time):g} s are outside the {duration:g} s of a run.")
+    if len(channel) and not 0 <= np.min(channel) <= np.max(channel) < channels:
+        raise InputError(f"An event names input channel {np.max(channel)}; the network has {channels} (0-based).")
     result = np.zeros((steps, channels), np.float32)
     np.add.at(result, (np.minimum((np.asarray(time) / dt).astype(int), steps - 1), np.asarray(channel, int)), 1)
     return result

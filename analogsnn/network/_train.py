@@ -77,6 +77,8 @@ def train(
     """
     import optax
 
+    if devices.targets is not None:
+        raise InputError("Training moves the weights of matrices; make the devices with dense(network).")
     if mask.shape != devices.weight.shape:
         raise InputError(f"The mask has shape {mask.shape}, the weights have {devices.weight.shape}.")
     if not (steps >= 1 and draws >= 1 and largest > 0 and 0 <= mismatch < 10):

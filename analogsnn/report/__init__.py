@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._board import board_figure as board_figure
     from ._board import traffic_figure as traffic_figure
     from ._compile_page import write_compile_report as write_compile_report
+    from ._run_page import write_run_report as write_run_report
     from ._training_page import write_training_report as write_training_report
 
 # Looked up when used: they know chips, and so JAX, which a drawing of waveforms does not need.
@@ -27,6 +28,7 @@ _HOMES = {
     "board_figure": "_board",
     "traffic_figure": "_board",
     "write_compile_report": "_compile_page",
+    "write_run_report": "_run_page",
     "write_training_report": "_training_page",
 }
 

@@ -42,6 +42,33 @@ def test_the_pattern_has_its_answer_in_the_order_alone():
     assert allowed(network).shape == dense(network).weight.shape
 
 
+def test_a_word_is_told_by_no_single_band():
+    example = load("51_spoken_words")
+    samples = example.samples(80, 0)
+    assert np.all((samples.time >= 0) & (samples.time < samples.duration))
+    assert all(sum(band in word for word in example.WORDS) == 2 for band in range(example.BANDS))
+    counts = np.zeros((80, example.BANDS), int)
+    np.add.at(counts, (samples.sample, samples.channel // example.EACH), 1)
+    for word, bands in enumerate(example.WORDS):
+        mean = counts[samples.label == word].mean(axis=0)
+        assert mean[list(bands)].min() > 2 * np.delete(mean, bands).max()  # 8 events a band, and noise
+    again = example.samples(80, 0)
+    assert np.array_equal(again.time, samples.time)
+    mask = allowed(example.network(1))
+    assert np.count_nonzero(mask, axis=(0, 1)).max() <= 64
+
+
+@pytest.mark.validate_long
+def test_words_are_learned_in_a_short_training():
+    example = load("51_spoken_words")
+    learn, check = example.samples(100, 1), example.samples(60, 501)
+    arrival = train_for_chip(
+        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=60, seed=1, fresh=5
+    )
+    assert arrival.quantised > 0.8  # chance is 0.25
+    assert arrival.lost < 0.15
+
+
 def test_a_network_needs_its_classes():
     example = load("50_temporal_pattern")
     samples = example.samples(8, 0)

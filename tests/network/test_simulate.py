@@ -145,6 +145,9 @@ BAD_NETWORKS = {
     "type": (lambda: connect("p", "p", "GABA", one_to_one(2), 1e-9), "synapse type 'GABA'"),
     "index": (lambda: connect("p", "p", "AMPA", one_to_one(3), 1e-9), "but the sizes are 2 and 2"),
     "delay": (lambda: connect("p", "p", "AMPA", one_to_one(2), 1e-9, delay="2 ms"), "delay '2 ms'"),
+    "weights": (lambda: connect("p", "p", "AMPA", one_to_one(2), [1e-9] * 3), "3 weights for 2 pairs"),
+    "pairs": (lambda: connect("p", "p", "AMPA", [[0, 1, 1]], 1e-9), "whole numbers"),
+    "fractions": (lambda: connect("p", "p", "AMPA", [[0.5, 1]], 1e-9), "whole numbers"),
 }
 
 
@@ -153,6 +156,41 @@ def test_bad_networks(case):
     make, sentence = BAD_NETWORKS[case]
     with pytest.raises(InputError, match=sentence):
         Network(populations=(Population(name="p", size=2),), connections=(make(),))
+
+
+BAD_NUMBERS = {
+    "text": (lambda: Population(name="p", size=2, neuron=Neuron(tau="20 ms")), "tau = '20 ms'"),  # pyright: ignore
+    "not a number": (lambda: Population(name="p", size=2, neuron=Neuron(gain=float("nan"))), "gain = nan"),
+    "rate": (lambda: Population(name="p", size=2, rate=float("nan")), "rate = nan"),
+    "size": (lambda: Population(name="p", size=2.5), "whole number of members"),  # pyright: ignore
+}
+
+
+@pytest.mark.parametrize("case", BAD_NUMBERS)
+def test_bad_numbers(case):
+    make, sentence = BAD_NUMBERS[case]
+    with pytest.raises(InputError, match=sentence):
+        Network(populations=(make(),))
+
+
+def test_bad_runs_and_chips():
+    devices = lanes(driven(), [Mismatch()])
+    with pytest.raises(InputError, match="chunks of"):
+        simulate(devices, NOTHING, 0.01, chunk=0.0)
+    with pytest.raises(InputError, match="0 workers"):
+        simulate(devices, NOTHING, 0.01, workers=0)
+    with pytest.raises(InputError, match="lanes 0 to 0"):
+        devices.part(0, 2)
+    with pytest.raises(InputError, match="whole numbers"):
+        simulate(devices, Events(np.array([0.1]), np.array([0.5])), 1.0)
+    for make, sentence in (
+        (lambda: chips(2, -0.2, 0), "from 0 on"),
+        (lambda: chips(2, {"i_leak": float("nan")}, 0), "'i_leak' is nan"),
+        (lambda: chips(0, 0.2, 0), "at least one"),
+        (lambda: chips(1, 0.2, -1), "seed -1"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            make()
 
 
 def test_networks_side_by_side_must_agree():

@@ -109,7 +109,8 @@ def neuron(
     capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
     e, seen = run_neuron(netlist, design, progress)
     spiking = seen.rate > 0
-    used, data = (type(x)(*(np.asarray(field)[spiking] for field in x)) for x in (e, seen))
+    used = Condition(*(np.asarray(field)[spiking] for field in e))
+    data = Observation(*(np.asarray(field)[spiking] for field in seen))
     values, found = fit_neuron(used, data, _start(netlist), capacitors, design.spikes)
     supply, drawn = fit_supply(values, used, data, capacitors)
     assert netlist.supply is not None

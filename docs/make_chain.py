@@ -7,6 +7,7 @@ model into FOLDER and prints the table.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from analogsnn import library, ngspice
 from analogsnn.calibrate import NeuronDesign, extract_card, neuron
 from analogsnn.circuit import Circuit
 from analogsnn.measure import spike_times
+from analogsnn.models import TransistorNeuron
 from analogsnn.transient import transient
 from analogsnn.validation import textbook_model
 
@@ -26,7 +28,9 @@ DESIGN = NeuronDesign(leaks=(10e-12, 50e-12), ratios=(3.0, 10.0, 40.0), settings
 
 
 def intervals(times: np.ndarray) -> tuple[float, float]:
-    """First rate (Hz), and that of the fifth interval over it."""
+    """First rate (Hz), and that of the fifth interval over it; NaN for a neuron that spikes less often."""
+    if len(times) < SPIKES:
+        return np.nan, np.nan
     periods = np.diff(times[:SPIKES])
     return 1 / periods[0], periods[0] / periods[-1]
 
@@ -41,6 +45,11 @@ def main(folder: Path) -> None:
     calibrated = neuron(card=str(card), design=DESIGN)
     (folder / "chain_model.toml").write_text(calibrated.to_toml(), encoding="utf-8")
     print("circuit → model:", calibrated.summary(), calibrated.valid_range)
+    compare(card, calibrated.at)
+
+
+def compare(card: Path, at: Callable[..., TransistorNeuron]) -> None:
+    """Rates and adaptation at each end of the chain; `at` is the model at a condition."""
     circuit = Circuit.from_netlist(library.read_bench("adexp_neuron", card=str(card)))
     rows = []
     for i_in in INPUTS:
@@ -49,9 +58,9 @@ def main(folder: Path) -> None:
         native = library.read_bench("adexp_neuron", card="bsim3", parameters=values)
         run = circuit.replace({f"param.{name}": value for name, value in values.items()})
         textbook = library.read_bench("adexp_neuron", card=str(card), parameters=values)
-        model = calibrated.at(
-            i_in=i_in, i_ref=BIASES["iref"], i_ahpw=BIASES["iahpw"], i_ahptau=BIASES["iahptau"]
-        ).spikes(i_in, SPIKES, stop)[0]
+        model = at(i_in=i_in, i_ref=BIASES["iref"], i_ahpw=BIASES["iahpw"], i_ahptau=BIASES["iahptau"]).spikes(
+            i_in, SPIKES, stop
+        )[0]
         other = textbook_model("adexp_neuron", textbook)
         assert other is not None
         rows.append(

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
 from ..netlist import Netlist
 from ._calibration import Calibration, ErrorRow, valid_range
+from ._last_step import LastStep
 from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
 from ._synapse import card_values
 
@@ -109,7 +110,8 @@ def neuron(
     capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
     e, seen = run_neuron(netlist, design, progress)
     spiking = seen.rate > 0
-    used, data = (type(x)(*(np.asarray(field)[spiking] for field in x)) for x in (e, seen))
+    used = Condition(*(np.asarray(field)[spiking] for field in e))
+    data = Observation(*(np.asarray(field)[spiking] for field in seen))
     values, found = fit_neuron(used, data, _start(netlist), capacitors, design.spikes)
     supply, drawn = fit_supply(values, used, data, capacitors)
     assert netlist.supply is not None
@@ -205,25 +207,9 @@ def fit_neuron(
         both = jnp.concatenate(parts)
         return both, (both, found)
 
-    step = jax.jit(jax.jacfwd(residuals, has_aux=True))
-    last: dict[bytes, Any] = {}
-
-    def at(x: np.ndarray) -> Any:
-        key = x.tobytes()
-        if key not in last:
-            last.clear()
-            slope, (both, found) = step(x)
-            last[key] = np.asarray(slope), np.asarray(both), found
-        return last[key]
-
+    at = LastStep(jax.jit(jax.jacfwd(residuals, has_aux=True)))
     done = least_squares(
-        lambda x: at(x)[1],
-        np.zeros(len(names)),
-        jac=cast(Any, lambda x: at(x)[0]),
-        loss="soft_l1",
-        f_scale=ROBUST,
-        xtol=1e-4,
-        ftol=1e-4,
-        max_nfev=EVALUATIONS,
-    )
-    return {k: float(v) for k, v in values(done.x).items()}, {k: np.asarray(v) for k, v in at(done.x)[2].items()}
+        at.residuals, np.zeros(len(names)), jac=cast(Any, at.jacobian), loss="soft_l1", f_scale=ROBUST, xtol=1e-4,
+        ftol=1e-4, max_nfev=EVALUATIONS,
+    )  # fmt: skip
+    return {k: float(v) for k, v in values(done.x).items()}, at.found(done.x)

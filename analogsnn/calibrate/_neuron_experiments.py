@@ -118,6 +118,7 @@ def _run(circuit: Circuit, e: Condition, spikes: int) -> Observation:
         }
     )  # fmt: skip
     stop = _DELAY + once * (1.6 * spikes if e.adapts else 2.6)
+    times = np.zeros(0)
     for _ in range(_TRIES):
         waves = transient(run, stop, accuracy="fast", rtol=1e-5)
         times = np.asarray(spike_times(waves, "spk"))

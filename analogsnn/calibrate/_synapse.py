@@ -19,6 +19,7 @@ from ..netlist import Netlist
 from ..transient import transient
 from ..waveforms import Waveforms
 from ._calibration import Calibration, ErrorRow, valid_range
+from ._last_step import LastStep
 
 BLOCKS = {"dpi_synapse": "p", "dpi_synapse_sink": "n"}  # polarity of the transistors on the capacitor
 C = 2e-12  # F, of the benches
@@ -93,8 +94,8 @@ def synapse(
     keep = (data.gain >= RANGE[0]) & (data.gain <= RANGE[1])
     used = Experiment(*(np.asarray(field)[keep] for field in data))
     start = card_values(netlist, BLOCKS[block])
-    values, _ = fit_model(used, start)
-    rows = error_rows(used, values)
+    values, found = fit_model(used, start)
+    rows = error_rows(used, found)
     named = {**values, "kappa_out": 1 / values["n"], "kappa_in": 1 / values["n_in"]}
     model = make_model(values, 20e-12, 100e-12, 27.0)
     return Calibration(
@@ -104,8 +105,10 @@ def synapse(
 
 
 def _at(
-    values: Mapping[str, float], i_tau: float = 20e-12, i_gain: float = 100e-12, celsius: float = 27.0, **_: float
-) -> TransistorDPI:
+    values: Mapping[str, float], *, i_tau: float = 20e-12, i_gain: float = 100e-12, celsius: float = 27.0,
+    i_w: float | None = None, i_out: float | None = None,
+) -> TransistorDPI:  # fmt: skip
+    """The model; the weight and the output are no part of it, but of the range that it is checked against."""
     return make_model(values, i_tau, i_gain, celsius)
 
 
@@ -179,10 +182,10 @@ def predicted(values: Mapping[str, Any], data: Experiment, **more: Any) -> dict[
     return jax.vmap(one)(Experiment(*(jnp.asarray(field) for field in data)))
 
 
-def fit_model(data: Experiment, start: Mapping[str, float]) -> tuple[dict[str, float], np.ndarray]:
+def fit_model(data: Experiment, start: Mapping[str, float]) -> tuple[dict[str, float], dict[str, Any]]:
     """Parameters of the model by least squares of the relative errors (Levenberg-Marquardt).
 
-    **Returns** the parameters, and the residuals.
+    **Returns** the parameters, and what the model says with them (see `predicted`).
     """
     from scipy.optimize import least_squares
 
@@ -198,18 +201,17 @@ def fit_model(data: Experiment, start: Mapping[str, float]) -> tuple[dict[str, f
             there = np.isfinite(getattr(data, k))
             ratio = jnp.where(there, found[k], 1.0) / np.where(there, getattr(data, k), 1.0)
             parts.append(weight * jnp.log(jnp.maximum(ratio, 1e-3)))  # a trial may stand where nothing decays
-        return jnp.concatenate(parts)
+        both = jnp.concatenate(parts)
+        return both, (both, found)
 
     # Not optimistix: its program holds the residuals several times, and compiling takes most of a calibration.
-    done = least_squares(
-        jax.jit(residuals), np.zeros(len(_FREE)), jac=cast(Any, jax.jit(jax.jacfwd(residuals))), method="lm", xtol=1e-8
-    )
-    return {k: float(v) for k, v in values(done.x).items()}, np.asarray(done.fun)
+    at = LastStep(jax.jit(jax.jacfwd(residuals, has_aux=True)))
+    done = least_squares(at.residuals, np.zeros(len(_FREE)), jac=cast(Any, at.jacobian), method="lm", xtol=1e-8)
+    return {k: float(v) for k, v in values(done.x).items()}, at.found(done.x)
 
 
-def error_rows(data: Experiment, values: Mapping[str, float]) -> list[ErrorRow]:
-    """One row per experiment and quantity."""
-    found = predicted(values, data)
+def error_rows(data: Experiment, found: Mapping[str, Any]) -> list[ErrorRow]:
+    """One row per experiment and quantity; `found` as of `predicted`."""
     rows = []
     for k in range(len(data.gain)):
         condition = {

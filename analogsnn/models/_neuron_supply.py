@@ -55,7 +55,7 @@ class NeuronSupply(eqx.Module):
 
     def energy(self, neuron: TransistorNeuron, i_in: ArrayLike, period: ArrayLike, vdd: ArrayLike) -> jax.Array:
         """Energy (J) of one period (s) between spikes, from a supply of `vdd` (V)."""
-        return vdd * self.charge(neuron, i_in, period)
+        return as_float(vdd) * self.charge(neuron, i_in, period)
 
     def at_rest(self, neuron: TransistorNeuron) -> jax.Array:
         """Current (A) without input."""

@@ -3,8 +3,8 @@ r"""Noise of a DPI synapse: shot noise of every branch, and a 1/f noise of gates
 In weak inversion a transistor's current is carriers that cross a barrier one by one, in both directions: a one-sided
 density $2q(I_f + I_r)$, with $I_r = I_f e^{-V_{DS}/U_T}$ the current back (Sarpeshkar, Delbruck & Mead 1993, DOI
 10.1109/101.261888). Of the pair, the branch that charges the capacitor has 2qI of its own current I: its own noise and
-that of the other branch come with weights (1 - s)² and s², that of the shared current with s², which sums to s. With the
-slope g of the currents over v, the steady state has
+that of the other branch come with weights (1 - s)² and s², that of the shared current with s², which sums to s. With
+the slope g of the currents over v, the steady state has
 
 $$S_v(f) = \frac{2q\,(I_1 + I_f + I_r) + \frac{K}{f}\big[(I_1/n_i U_T)^2 + (I_\tau/n U_T)^2\big]}{g^2 + (2\pi f C)^2}$$
 

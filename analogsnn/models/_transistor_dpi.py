@@ -147,7 +147,7 @@ class TransistorDPI(eqx.Module):
         `slope`; by default of the pair's kind."""
         slope = self.slope_in if slope is None else slope
         exponent = self.threshold / (slope * self.ut) - self.vt / (slope * _UT0)
-        return off * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
+        return as_float(off) * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
 
     def rest(self, i_w: ArrayLike) -> jax.Array:
         """The state (V) before any pulse, at the weight current `i_w` (A); without `floor`, the off-current's, 0 V."""

@@ -26,8 +26,8 @@ def noise(
     """The spectral density of a node's voltage, all noise of the deck together, linear around its operating point.
 
     Only devices that ngspice knows have noise: resistors, diodes, bipolar and MOS transistors. Behavioural sources have
-    none, so that a circuit on an EKV card is silent here. BSIM3 (noimod 1) counts 8/3 kT (gm + gmbs + gds), which in weak
-    inversion, where gm + gmbs is about I/UT, is some 4/3 of the shot noise 2qI: 1.25 dB more, 1.5 measured.
+    none, so that a circuit on an EKV card is silent here. BSIM3 (noimod 1) counts 8/3 kT (gm + gmbs + gds), which in
+    weak inversion, where gm + gmbs is about I/UT, is some 4/3 of the shot noise 2qI: 1.25 dB more, 1.5 measured.
 
     **Arguments**
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, NgspiceError
-from ..netlist import Dc, Netlist, Op, Tran, flat_name, transient_analysis, write_netlist
+from ..netlist import Dc, Netlist, Op, Tran, flat_name, read_netlist, transient_analysis, write_netlist
 from ..waveforms import Waveforms
 from ._cache import cache_key, load, store
 from ._ekv import check, probes
@@ -128,7 +128,7 @@ def run(
 
 
 def as_netlist(deck: Deck) -> Netlist:
-    return deck if isinstance(deck, Netlist) else readas_netlist(deck)
+    return deck if isinstance(deck, Netlist) else read_netlist(deck)
 
 
 def deck_lines(netlist: Netlist, options: Mapping[str, Value] | None) -> list[str]:

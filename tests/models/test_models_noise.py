@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -68,7 +69,7 @@ def courses(noisy: NoisyDPI, step: float, count: int, lanes: int) -> tuple[np.nd
 def errors(noisy: NoisyDPI, f: np.ndarray, power: np.ndarray, edges: np.ndarray) -> list[float]:
     """In decibel, by band."""
     wanted = np.asarray(noisy.density(np.maximum(f, f[1]), I_W))
-    bands = [(f >= a) & (f < b) & (f > 1.5 * f[1]) for a, b in zip(edges, edges[1:], strict=False)]
+    bands = [(f >= a) & (f < b) & (f > 1.5 * f[1]) for a, b in pairwise(edges)]
     assert all(band.sum() >= 3 for band in bands)
     return [float(10 * np.log10(power[band].mean() / wanted[band].mean())) for band in bands]
 

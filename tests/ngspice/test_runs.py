@@ -135,6 +135,6 @@ def test_no_convergence_is_said():
 def test_warnings_are_logged(caplog):
     deck = "w\nV1 a 0 SIN(0 1 1k)\nR1 a 0 1k\n.op\n.end\n"
     with caplog.at_level(logging.WARNING, "analogsnn.ngspice"):
-        _run._judge(["Warning: something odd", "Warning: something odd"], {"a": np.zeros(1)})
+        _run.judge(["Warning: something odd", "Warning: something odd"], {"a": np.zeros(1)})
         ngspice.operating_point(read_netlist_text(deck))
     assert [r.getMessage() for r in caplog.records].count("ngspice: Warning: something odd") == 1

@@ -80,7 +80,7 @@ def fit(
     precision: float = 1.0,
     grow: bool = True,
     accuracy: str = "reference",
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Fit parameters to measurements.
 
@@ -100,7 +100,8 @@ def fit(
     - `precision`: a parameter counts as told by the data when twice its standard error is below this: a share of its
       value where it is logarithmic, else of its range.
     - `grow`: False takes the whole recordings from the beginning.
-    - `accuracy`: as of `transient`. `progress`: called with the cost after each step.
+    - `accuracy`: as of `transient`. `progress`: called after each step with the simulations so far and
+      the cost of the window at work.
 
     **Returns** a `Fit`. It warns (`FitWarning`) when a parameter ends at a bound, when the data cannot tell or separate
     parameters, when the search was ended by `max_runs`, and when a recording seems to be off by a factor of 1000.

@@ -61,7 +61,7 @@ def windows(targets: Sequence[Target]) -> list[list[Target]]:
     return [*stages, list(targets)]
 
 
-def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[float], None] | None) -> Best:
+def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[int, float], None] | None) -> Best:
     """Least squares from `x0` over each stage in turn; the cost that is given is that of the last."""
     history: list[float] = []
     x, finished = x0, True
@@ -80,7 +80,7 @@ def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[float]
 
 def _descend(
     problem: Problem, x: np.ndarray, centre: np.ndarray, costs: list[float],
-    progress: Callable[[float], None] | None, *, rough: bool,
+    progress: Callable[[int, float], None] | None, *, rough: bool,
 ) -> tuple[np.ndarray, bool]:  # fmt: skip
     """Where a search over one stage ends, and whether by itself; the cost of each step that improved on all before is
     added to `costs`."""
@@ -96,7 +96,7 @@ def _descend(
             best = total, np.array(point)
             costs.append(half_square(data))
             if progress is not None:
-                progress(costs[-1])
+                progress(problem.counter.runs, costs[-1])
         return np.concatenate([data, held])
 
     def jacobian(point: np.ndarray) -> np.ndarray:

@@ -272,7 +272,14 @@ class Target:
 
     def _trace(self, waves: Waveforms) -> Any:
         assert self.axis is not None
-        if self.name.lower().startswith("i("):
+        current = self.name.lower().startswith("i(")
+        if not isinstance(waves.time, Tracer) and self.spikes is None:
+            time = np.asarray(waves.time)
+            k = np.minimum(np.searchsorted(time, self.axis), time.size - 1)
+            if np.array_equal(time[k], self.axis):  # no point between others is asked for
+                values = jnp.asarray(waves.current(self.name[2:-1]) if current else waves.voltage(self.name))
+                return values if len(k) == time.size else values[k]
+        if current:
             return jnp.interp(jnp.asarray(self.axis), jnp.asarray(waves.time), waves.current(self.name[2:-1]))
         time, voltage = waves.along(self.name)
         return jnp.interp(self._phases(waves), jnp.asarray(time), jnp.asarray(voltage))

@@ -1,10 +1,11 @@
 """How many simulator runs a fit takes: ours with exact derivatives, and finite differences on ngspice.
 
 One problem for both: thirty parameters of the DPI synapse (sizes and thresholds of its transistors and bias diodes, its
-capacitor, three currents, two slope factors and an Early voltage) from a recording of two nodes by ngspice, with 1 mV of
-noise, made with other values than those in the deck. Both minimise the same residuals from the same start between the
-same bounds with scipy's trust region; the finite differences are scipy's own, with the step given here (its default of
-1.5e-8 is below ngspice's rounding). Runs are counted until the cost that the fit ends with is reached within ten per cent.
+capacitor, three currents, two slope factors and an Early voltage) from a recording of two nodes by ngspice, with 1 mV
+of noise, made with other values than those in the deck. Both minimise the same residuals from the same start between
+the same bounds with scipy's trust region; the finite differences are scipy's own, with the step given here (its default
+of 1.5e-8 is below ngspice's rounding). Runs are counted until the cost that the fit ends with is reached within ten per
+cent.
 
     python benchmarks/fit.py [--runs 400] [--json F]
 """

@@ -17,12 +17,12 @@ from ._targets import Target
 # tell to a hundredth of its range moves by a thousandth of what it was off.
 PRIOR = 1 / math.sqrt(12)
 INSIDE = 1e-6  # a search begins so far from the bounds, as a share of the range
-# Windows end behind the first spike, the third, the ninth …: late spikes of a wrong start lie anywhere, and a trace
+# Windows end behind the first spike, the second, the fourth …: late spikes of a wrong start lie anywhere, and a trace
 # through them has as many minima as it has spikes.
-GROWTH = 3
+GROWTH = 2
 # A window that is not the last only brings the parameters near.
 _ROUGH: dict[str, Any] = {"ftol": 1e-2, "xtol": 1e-4, "gtol": None, "max_nfev": 8}
-_FINE: dict[str, Any] = {"ftol": 1e-9, "xtol": 1e-8, "gtol": 1e-9}
+_FINE: dict[str, Any] = {"ftol": 1e-7, "xtol": 1e-8, "gtol": 1e-9}
 
 
 class Best(NamedTuple):

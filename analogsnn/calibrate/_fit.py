@@ -40,7 +40,7 @@ class Fit:
       standard deviations of its target. `simulator_runs`: simulations, derivatives counted as one more each.
     - `inseparable`: groups of parameters of which the data tell only a combination.
     - `finished`: False when `max_runs` ended the search. `history`: cost after each accepted step of the best start.
-    - `before`, `after`: for each target what was simulated.
+    - `targets`: what was compared, a trace that spikes as its two parts. `before`, `after`: for each what was simulated.
     """
 
     parameters: Mapping[str, Fitted]
@@ -160,8 +160,7 @@ def _result(
     scale = np.array([1 / math.log(p.maximum / p.minimum) if p.log else 1.0 for p, _ in problem.columns])
     free = max(jacobian.shape[0] - jacobian.shape[1], 1)
     given = all(target.sigma is not None for target in problem.targets)
-    # Errors that are given may be too small: what is left over tells.
-    variance = max(2 * cost / free, 1.0 if given else 1e-30)
+    variance = 1.0 if given else max(2 * cost / free, 1e-30)
     errors, groups = certainty(jacobian * scale, problem.names, variance, precision)
     fitted = {}
     for k, (name, (parameter, _)) in enumerate(zip(problem.names, problem.columns, strict=True)):

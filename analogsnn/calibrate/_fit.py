@@ -40,7 +40,8 @@ class Fit:
       standard deviations of its target. `simulator_runs`: simulations, derivatives counted as one more each.
     - `inseparable`: groups of parameters of which the data tell only a combination.
     - `finished`: False when `max_runs` ended the search. `history`: cost after each accepted step of the best start.
-    - `targets`: what was compared, a trace that spikes as its two parts. `before`, `after`: for each what was simulated.
+    - `targets`: what was compared, a trace that spikes as its two parts. `before`, `after`: for each what was
+      simulated.
     """
 
     parameters: Mapping[str, Fitted]

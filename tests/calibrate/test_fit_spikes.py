@@ -47,7 +47,7 @@ def neuron(values):
     )
 
 
-def recording(until: float = 0.045, **more) -> Target:
+def recording(until: float = 0.032, **more) -> Target:
     times = np.arange(20e-6, until, 20e-6)
     noise = SIGMA * np.random.default_rng(3).standard_normal(times.size)
     return Target("trace", "v", np.interp(times, TIMES, neuron({}).voltage("v")) + noise, times, sigma=SIGMA, **more)
@@ -60,7 +60,7 @@ def spikes(count: int) -> np.ndarray:
 
 def test_spikes_are_found_in_a_recording_coarser_than_they_are():
     found = recording().events()
-    assert len(found.times) == len(spikes(20)[spikes(20) < 0.045])
+    assert len(found.times) == len(spikes(20)[spikes(20) < 0.032])
     # Between two samples, 20 µs apart; the spike's top lies a WIDTH before its time
     assert np.abs(found.times - spikes(len(found.times))).max() < 20e-6
     assert found.errors[0] == pytest.approx(20e-6 / np.sqrt(12), rel=1e-6)
@@ -80,7 +80,8 @@ def test_a_trace_that_spikes_is_fitted_from_far_away():
         assert p.value == pytest.approx(wanted, rel=0.02)
         assert abs(p.value - wanted) < 4 * p.stderr
     assert [target.kind for target in done.targets] == ["trace", "spike_times"]
-    plain = fit(neuron, [recording(align=False)], PARAMETERS, grow=False, max_runs=40)
+    with pytest.warns(FitWarning):
+        plain = fit(neuron, [recording(align=False)], PARAMETERS, grow=False, max_runs=10)
     assert abs(plain.parameters["period"].value / TRUTH["period"] - 1) > 0.02
 
 
@@ -120,6 +121,8 @@ def test_rates_over_a_swept_value():
     rates = Target("fi", "v", 1 / (1.3 * periods), periods, sweep="drive", threshold=0.5)
     done = fit(clock, [rates], [Parameter("scale", 0.5, 2.0, 1.1)])
     assert done.parameters["scale"].value == pytest.approx(1.3, rel=1e-3)
-    with pytest.warns(FitWarning, match="about 0.001 times those of the simulation"):
+    # The values being wrong, other warnings follow.
+    with pytest.warns(FitWarning) as caught:
         fit(clock, [Target("fi", "v", 1e-3 / (1.3 * periods), periods, sweep="drive", threshold=0.5)],
             [Parameter("scale", 0.5, 2.0, 1.1)])  # fmt: skip
+    assert any("about 0.001 times those of the simulation" in str(warning.message) for warning in caught)

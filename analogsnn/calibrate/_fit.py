@@ -117,6 +117,9 @@ def fit(
         raise InputError("a fit needs at least one target and one parameter.")
     if not precision > 0:
         raise InputError(f"the precision is {precision:g}; it must be positive, such as 0.02.")
+    for target in targets:
+        if target.sweep in [p.path for p in parameters]:
+            raise InputError(f"{target} sweeps '{target.sweep}', which is to be fitted; it can be only one of the two.")
     counter = Counter()
     chips = sorted({target.chip for target in targets})
     base = {p.path: float(circuit[p.path]) for p in parameters} if isinstance(circuit, Circuit) else {}

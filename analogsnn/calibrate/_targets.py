@@ -83,6 +83,8 @@ class Target:
             raise InputError(f"{self}: there is no target of kind '{self.kind}'; there are {', '.join(KINDS)}.")
         if not values.size:
             raise InputError(f"{self} has no values.")
+        if self.kind == "measure" and values.size > 1:
+            raise InputError(f"{self} has {values.size} values, and a run gives one; give value = … or one row.")
         axis = None if self.axis is None else np.atleast_1d(np.asarray(self.axis, dtype=float))
         object.__setattr__(self, "axis", axis)
         along = "times" if self.kind == "trace" else "swept values"

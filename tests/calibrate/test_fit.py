@@ -136,6 +136,8 @@ def test_a_factor_of_a_thousand_is_suspected_aloud():
         (lambda: Target("trail", "out", [1.0]), "there is no target of kind 'trail'"),
         (lambda: Target("fi", "spk", [1.0], [1e-9]), "needs sweep"),
         (lambda: Target("measure", "tau", [1.0], sigma=0.0), "sigma must be positive"),
+        (lambda: Target("measure", "tau", [1.0, 2.0]), "has 2 values, and a run gives one"),
+        (lambda: fit(decay, [Target("fi", "out", [1.0], [1.0], sweep="a")], BOTH), "sweeps 'a', which is to be fitted"),
         (lambda: Parameter("a", 2.0, 1.0), "min must be below max"),
         (lambda: Parameter("a", -1.0, 1.0), "has no logarithm"),
         (lambda: fit(decay, [], BOTH), "at least one target"),

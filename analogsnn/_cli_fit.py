@@ -33,7 +33,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                done = fit_file(spec, lambda cost: typer.echo(f"cost {cost:.6g}", err=True))
+                done = fit_file(
+                    spec, lambda runs, cost: typer.echo(f"cost {cost:.6g} after {runs} simulations", err=True)
+                )
             for warning in caught:
                 if issubclass(warning.category, FitWarning):
                     typer.echo(f"note: {warning.message}", err=True)

@@ -40,7 +40,8 @@ class Fit:
       standard deviations of its target. `simulator_runs`: simulations, derivatives counted as one more each.
     - `inseparable`: groups of parameters of which the data tell only a combination.
     - `finished`: False when `max_runs` ended the search. `history`: cost after each accepted step of the best start.
-    - `before`, `after`: for each target what was simulated.
+    - `targets`: what was compared, a trace that spikes as its two parts. `before`, `after`: for each what was
+      simulated.
     """
 
     parameters: Mapping[str, Fitted]
@@ -80,7 +81,7 @@ def fit(
     precision: float = 1.0,
     grow: bool = True,
     accuracy: str = "reference",
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Fit parameters to measurements.
 
@@ -100,7 +101,8 @@ def fit(
     - `precision`: a parameter counts as told by the data when twice its standard error is below this: a share of its
       value where it is logarithmic, else of its range.
     - `grow`: False takes the whole recordings from the beginning.
-    - `accuracy`: as of `transient`. `progress`: called with the cost after each step.
+    - `accuracy`: as of `transient`. `progress`: called after each step with the simulations so far and
+      the cost of the window at work.
 
     **Returns** a `Fit`. It warns (`FitWarning`) when a parameter ends at a bound, when the data cannot tell or separate
     parameters, when the search was ended by `max_runs`, and when a recording seems to be off by a factor of 1000.
@@ -115,6 +117,9 @@ def fit(
         raise InputError("a fit needs at least one target and one parameter.")
     if not precision > 0:
         raise InputError(f"the precision is {precision:g}; it must be positive, such as 0.02.")
+    for target in targets:
+        if target.sweep in [p.path for p in parameters]:
+            raise InputError(f"{target} sweeps '{target.sweep}', which is to be fitted; it can be only one of the two.")
     counter = Counter()
     chips = sorted({target.chip for target in targets})
     base = {p.path: float(circuit[p.path]) for p in parameters} if isinstance(circuit, Circuit) else {}
@@ -159,8 +164,7 @@ def _result(
     scale = np.array([1 / math.log(p.maximum / p.minimum) if p.log else 1.0 for p, _ in problem.columns])
     free = max(jacobian.shape[0] - jacobian.shape[1], 1)
     given = all(target.sigma is not None for target in problem.targets)
-    # Errors that are given may be too small: what is left over tells.
-    variance = max(2 * cost / free, 1.0 if given else 1e-30)
+    variance = 1.0 if given else max(2 * cost / free, 1e-30)
     errors, groups = certainty(jacobian * scale, problem.names, variance, precision)
     fitted = {}
     for k, (name, (parameter, _)) in enumerate(zip(problem.names, problem.columns, strict=True)):

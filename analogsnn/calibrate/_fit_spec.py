@@ -62,7 +62,7 @@ class _Spec(Section):
     options: _Options = _Options()
 
 
-def fit_file(path: Path, progress: Callable[[float], None] | None = None) -> Fit:
+def fit_file(path: Path, progress: Callable[[int, float], None] | None = None) -> Fit:
     """Do what a fit specification says; paths in it count from its own folder.
 
     **Raises** `InputError` with every problem of the file, and what `fit` raises.

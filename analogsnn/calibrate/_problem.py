@@ -153,9 +153,12 @@ def runs_of(circuit: Circuit, targets: Sequence[Target], t_stop: float | None, a
         if target.name.lower() not in circuit.nodes:
             close = difflib.get_close_matches(target.name.lower(), circuit.nodes, 3) or list(circuit.nodes[:6])
             raise InputError(f"{target}: the circuit has no node of that name; there are {', '.join(close)}.")
+    # Traces alone need no other points than their own; arrays of one length are compiled once.
+    alone = all(target.kind == "trace" and target.spikes is None for target in targets)
+    grid = np.unique(np.concatenate([target.axis for target in targets])) if alone else None
 
     def simulate(values: Mapping[str, Any]) -> Waveforms:
-        return transient(circuit.replace(values), stop, accuracy=accuracy, save=nodes)
+        return transient(circuit.replace(values), stop, accuracy=accuracy, save=nodes, save_at=grid)
 
     return simulate
 

@@ -17,12 +17,12 @@ from ._targets import Target
 # tell to a hundredth of its range moves by a thousandth of what it was off.
 PRIOR = 1 / math.sqrt(12)
 INSIDE = 1e-6  # a search begins so far from the bounds, as a share of the range
-# Windows end behind the first spike, the third, the ninth …: late spikes of a wrong start lie anywhere, and a trace
+# Windows end behind the first spike, the second, the fourth …: late spikes of a wrong start lie anywhere, and a trace
 # through them has as many minima as it has spikes.
-GROWTH = 3
+GROWTH = 2
 # A window that is not the last only brings the parameters near.
 _ROUGH: dict[str, Any] = {"ftol": 1e-2, "xtol": 1e-4, "gtol": None, "max_nfev": 8}
-_FINE: dict[str, Any] = {"ftol": 1e-9, "xtol": 1e-8, "gtol": 1e-9}
+_FINE: dict[str, Any] = {"ftol": 1e-7, "xtol": 1e-8, "gtol": 1e-9}
 
 
 class Best(NamedTuple):
@@ -61,7 +61,7 @@ def windows(targets: Sequence[Target]) -> list[list[Target]]:
     return [*stages, list(targets)]
 
 
-def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[float], None] | None) -> Best:
+def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[int, float], None] | None) -> Best:
     """Least squares from `x0` over each stage in turn; the cost that is given is that of the last."""
     history: list[float] = []
     x, finished = x0, True
@@ -80,7 +80,7 @@ def search(stages: Sequence[Problem], x0: np.ndarray, progress: Callable[[float]
 
 def _descend(
     problem: Problem, x: np.ndarray, centre: np.ndarray, costs: list[float],
-    progress: Callable[[float], None] | None, *, rough: bool,
+    progress: Callable[[int, float], None] | None, *, rough: bool,
 ) -> tuple[np.ndarray, bool]:  # fmt: skip
     """Where a search over one stage ends, and whether by itself; the cost of each step that improved on all before is
     added to `costs`."""
@@ -96,7 +96,7 @@ def _descend(
             best = total, np.array(point)
             costs.append(half_square(data))
             if progress is not None:
-                progress(costs[-1])
+                progress(problem.counter.runs, costs[-1])
         return np.concatenate([data, held])
 
     def jacobian(point: np.ndarray) -> np.ndarray:

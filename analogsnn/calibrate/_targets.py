@@ -83,6 +83,8 @@ class Target:
             raise InputError(f"{self}: there is no target of kind '{self.kind}'; there are {', '.join(KINDS)}.")
         if not values.size:
             raise InputError(f"{self} has no values.")
+        if self.kind == "measure" and values.size > 1:
+            raise InputError(f"{self} has {values.size} values, and a run gives one; give value = … or one row.")
         axis = None if self.axis is None else np.atleast_1d(np.asarray(self.axis, dtype=float))
         object.__setattr__(self, "axis", axis)
         along = "times" if self.kind == "trace" else "swept values"
@@ -272,7 +274,14 @@ class Target:
 
     def _trace(self, waves: Waveforms) -> Any:
         assert self.axis is not None
-        if self.name.lower().startswith("i("):
+        current = self.name.lower().startswith("i(")
+        if not isinstance(waves.time, Tracer) and self.spikes is None:
+            time = np.asarray(waves.time)
+            k = np.minimum(np.searchsorted(time, self.axis), time.size - 1)
+            if np.array_equal(time[k], self.axis):  # no point between others is asked for
+                values = jnp.asarray(waves.current(self.name[2:-1]) if current else waves.voltage(self.name))
+                return values if len(k) == time.size else values[k]
+        if current:
             return jnp.interp(jnp.asarray(self.axis), jnp.asarray(waves.time), waves.current(self.name[2:-1]))
         time, voltage = waves.along(self.name)
         return jnp.interp(self._phases(waves), jnp.asarray(time), jnp.asarray(voltage))

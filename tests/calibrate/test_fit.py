@@ -9,11 +9,16 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
 
 from analogsnn import cli
 from analogsnn.calibrate import FitWarning, Parameter, Target, fit
+from analogsnn.calibrate._fit_spec import _netlist, _Spec
+from analogsnn.calibrate._targets import read_columns
 from analogsnn.circuit import use_float64
+from analogsnn.documents import read_toml
 from analogsnn.errors import InputError
+from analogsnn.netlist import read_netlist
 from analogsnn.waveforms import Waveforms
 
 use_float64()
@@ -131,6 +136,8 @@ def test_a_factor_of_a_thousand_is_suspected_aloud():
         (lambda: Target("trail", "out", [1.0]), "there is no target of kind 'trail'"),
         (lambda: Target("fi", "spk", [1.0], [1e-9]), "needs sweep"),
         (lambda: Target("measure", "tau", [1.0], sigma=0.0), "sigma must be positive"),
+        (lambda: Target("measure", "tau", [1.0, 2.0]), "has 2 values, and a run gives one"),
+        (lambda: fit(decay, [Target("fi", "out", [1.0], [1.0], sweep="a")], BOTH), "sweeps 'a', which is to be fitted"),
         (lambda: Parameter("a", 2.0, 1.0), "min must be below max"),
         (lambda: Parameter("a", -1.0, 1.0), "has no logarithm"),
         (lambda: fit(decay, [], BOTH), "at least one target"),
@@ -222,6 +229,10 @@ def test_command_fits_a_circuit(run, folder):
         (("min = 5e-9", "min = 5e-9\nmid = 3"), 2, "unknown key 'mid'"),
         (("min = 5e-9", "min = 50e-9"), 2, "lies outside its bounds"),
         (('"c1.c"', '"c2.c"'), 2, "no parameter 'c2.c'; did you mean c1.c"),
+        (('deck = "deck.cir"', 'deck = "deck.cir"\ncard = "bsim3"'), 2, "card = needs exactly one"),
+        (('deck = "deck.cir"', 'deck = "deck.cir"\ncard = "bsim9"'), 2, "there is no card 'bsim9'; there are"),
+        (('kind = "trace"\nnode = "out"', 'kind = "fi"\nnode = "out"'), 2, "needs sweep"),
+        (("sigma = 1e-3", "sigma = 1e-3\n[options]\nprecision = 0"), 2, "options.precision"),
         (('"out.csv"', '"out.csv"\ncolumns = ["time", "v"]'), 2, "there is no column 'v'; there are time, out"),
     ],
 )
@@ -230,6 +241,43 @@ def test_command_says_what_is_wrong(run, folder, change, status, sentence):
     (folder / "spec.toml").write_text(SPEC.replace(*change))
     code, _, err = run("fit", folder / "spec.toml")
     assert (code, sentence in err) == (status, True), err
+
+
+def test_netcdf_gives_its_coordinate_and_then_its_values(tmp_path):
+    v = recording()
+    data = xarray.Dataset({"flag": ("time", np.ones(RECORDED.size)), "v": ("time", v)}, {"time": RECORDED})
+    data.to_netcdf(tmp_path / "two.nc", engine="h5netcdf")
+    time, named = read_columns(tmp_path / "two.nc", ["time", "v"], 2)
+    np.testing.assert_array_equal(time, RECORDED)
+    np.testing.assert_array_equal(named, v)
+    data[["v"]].to_netcdf(tmp_path / "one.nc", engine="h5netcdf")
+    for found, wanted in zip(read_columns(tmp_path / "one.nc", None, 2), (RECORDED, v), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(InputError, match="there is no variable 'w'; there are time, v"):
+        read_columns(tmp_path / "one.nc", ["time", "w"], 2)
+    (tmp_path / "no.nc").write_text("time,v")
+    with pytest.raises(InputError, match="cannot be read as netCDF"):
+        read_columns(tmp_path / "no.nc", None, 2)
+
+
+def test_a_measure_of_the_deck(folder):
+    netlist = read_netlist(folder / "deck.cir")
+    t = np.linspace(0, 3e-3, 301)
+    waves = Waveforms(
+        time=t, voltages=(t / 3e-3)[None], nodes=("out",), currents=np.zeros((0, t.size)), branches=(), supply=1.8
+    )
+    found = Target("measure", "late", [0.9]).simulated(waves, netlist.measures, netlist.params)
+    assert found == pytest.approx([2.9 / 3])
+    with pytest.raises(InputError, match=r"no \.meas of that name; it has late"):
+        Target("measure", "lat", [0.9]).simulated(waves, netlist.measures, netlist.params)
+
+
+def test_another_card_takes_the_place_of_the_deck_s(folder):
+    lib = "\n.include circuits/cards/bsim3.lib\nX1 out out 0 0 nfet W=2u L=2u"
+    (folder / "deck.cir").write_text(DECK.replace("\nR1", lib + "\nR1"))
+    (folder / "spec.toml").write_text('card = "ekv"\n' + SPEC)
+    netlist = _netlist(folder / "spec.toml", _Spec.model_validate(read_toml(folder / "spec.toml")))
+    assert "ekv_nn" in netlist.params
 
 
 def test_times_in_milliseconds_are_suspected(run, folder):

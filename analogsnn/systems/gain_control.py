@@ -304,7 +304,7 @@ def _figure(curves, before: np.ndarray, after: np.ndarray) -> Figure:
             axes.axvline(ADAPTER, color=GREY, linestyle=(0, (5, 4)), linewidth=1, label="adapter")
             axes.set(xlabel="orientation (degrees)", ylabel=name, ylim=(0, None), xlim=(0, 180), title=title)
             axes.set_xticks(range(0, 181, 45))
-        axes.legend(fontsize=8)
+        figure.axes[-1].legend(fontsize=8)
         return figure
 
 

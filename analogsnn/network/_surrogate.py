@@ -72,8 +72,8 @@ def stepped(
         raise InputError(f"The inputs have shape {inputs.shape}; give events [step, channel] of {channels} channels.")
     if not dt > 0:
         raise InputError(f"A step of {dt!r} s cannot be taken; it is positive.")
+    inputs = jnp.asarray(inputs).astype(devices.weight.dtype)  # where JAX computes with 64 bits, they have those
     if devices.targets is not None:
-        inputs = jnp.asarray(inputs)
         return _by_events(devices, inputs, dt, sharpness, tau, every, start, checkpoints, hold)
     d, total = devices, inputs.shape[0]
     every = total if every is None else every

@@ -124,6 +124,13 @@ def test_memory_is_that_of_the_root_of_the_steps():
     assert large < 6 * small  # √16 = 4 of the steps; in proportion it would be 16
 
 
+def test_inputs_of_64_bits_are_taken():
+    with jax.enable_x64(True):
+        devices = sparse(network())
+        found = jax.eval_shape(lambda x: stepped(devices, x, DT), np.zeros((100, 2)))
+    assert found.traces.dtype == np.float32
+
+
 def test_what_events_cannot_do_is_said(inputs):
     devices = sparse(network())
     with pytest.raises(InputError, match="make the devices with dense"):

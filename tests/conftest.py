@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,23 @@ def pulses() -> Recording:
     phase = np.mod(t, 60.0 / 72.0)
     signal = np.where(phase < 0.3, 0.5 - 0.5 * np.cos(2 * np.pi * phase / 0.3), 0.0)
     return Recording(signal, rate, "synthetic pulses, 72 bpm")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process; gives status, stdout, stderr."""
+    from analogsnn import cli
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["analogsnn", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, said.out, said.err
+
+    return call
 
 
 @pytest.fixture

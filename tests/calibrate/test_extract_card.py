@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tomllib
 
 import numpy as np
 import pytest
 
-from analogsnn import cli, library
+from analogsnn import library
 from analogsnn.calibrate import Grid, extract_card
 from analogsnn.circuit import Circuit
 from analogsnn.devices import coefficients, drain_current
@@ -83,20 +82,6 @@ def test_errors_are_those_of_the_currents(secret):
     error = np.abs(model / data.current - 1)[here & (data.current < 0.1 * np.asarray(c.specific))]
     assert row["max_relative"] == pytest.approx(error.max(), rel=1e-9)
     assert row["rms_relative"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-9)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["analogsnn", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, said.out, said.err
-
-    return call
 
 
 BSIM3 = library.circuits_folder() / "cards" / "bsim3.lib"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
 
-from analogsnn import cli
 from analogsnn.calibrate import FitWarning, Parameter, Target, fit
 from analogsnn.calibrate._fit_spec import _netlist, _Spec
 from analogsnn.calibrate._targets import read_columns
@@ -192,20 +190,6 @@ node = "out"
 file = "out.csv"
 sigma = 1e-3
 """
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["analogsnn", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, said.out, said.err
-
-    return call
 
 
 def test_command_fits_a_circuit(run, folder):

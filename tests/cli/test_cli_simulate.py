@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import xarray
 
-from analogsnn import cli, library
+from analogsnn import library
 from analogsnn.ngspice import _process
 from tests.ngspice.fakes import FAILURES, fake_worker, forget_version
 
@@ -25,23 +25,6 @@ KEYS = {
     "version", "command", "seed", "seconds", "error", "engine", "threshold", "nodes", "measures", "steps", "rejected",
     "seconds_compile", "seconds_run",
 }  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process; gives status, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["analogsnn", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        code = caught.value.code
-        assert isinstance(code, int)
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
 
 import analogsnn as asn
-from analogsnn import cli, library
+from analogsnn import library
 from analogsnn.errors import InputError
 from analogsnn.measure import spike_times
 from analogsnn.netlist import Tran
@@ -35,22 +34,6 @@ ROW_KEYS = {
     "model_relative_error", "ok",
 }  # fmt: skip
 SPIKES, LONG_SPIKES = 5, 15  # what the neuron's runs of 30 and 100 ms must hold at least
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process; gives status, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["analogsnn", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.mark.long

@@ -28,7 +28,7 @@ from .coupled import read
 
 H, FAST, RATE = 1e-9, 1e6, 1e9  # s, V/s, 1/s: a step in a spike, where nodes follow each other within it
 LATE = -3e-7  # s
-# Of a phase: the states' own speeds, STILL and HELD hold it near zero by less than this.
+# Of a phase: the states' own speeds and STILL hold it near zero by less than this.
 EXACT = 1e-9
 
 
@@ -50,6 +50,13 @@ def following(states: int, *pairs: tuple[int, int]) -> np.ndarray:
 def test_a_node_at_rest_has_the_phase_of_what_it_is_about_to_follow():
     found = phases([[FAST, 0.0], [FAST, 0.0]], following(2, (1, 0)), [LATE * FAST, 0.0])
     assert found == pytest.approx([LATE, LATE], rel=EXACT)
+
+
+def test_a_slow_membrane_has_its_phase_when_a_spike_begins():
+    # 60 V/s at the start, and 1e9 V/s in a later stage: ties of 1e20 beside 3600, in (V/s)².
+    f = [[60.0, 0.0, 0.0], [1e9, 1e9, 1e9]]
+    found = phases(f, following(3, (1, 0), (2, 1), (0, 2)), [LATE * 60.0, 0.0, 0.0])
+    assert found == pytest.approx([LATE] * 3, rel=1e-5)  # STILL² of three states beside 3600
 
 
 def test_a_node_that_follows_a_source_has_the_phase_of_its_edges():

@@ -195,7 +195,7 @@ def draw(growth: list[dict[str, Any]], rates: list[dict[str, Any]], peers: list[
         figure = new_figure(3.4)
         left, right = figure.subplots(1, 2)
         left.loglog([r["neurons"] for r in growth], [r["ns"] for r in growth], "o-", color=BLUE, label="ours")
-        for name, mark in zip(dict.fromkeys(r["name"] for r in peers), "s^v", strict=True):
+        for name, mark in zip(dict.fromkeys(r["name"] for r in peers), "s^v", strict=False):
             rows = [r for r in peers if r["name"] == name]
             left.loglog([r["neurons"] for r in rows], [r["ns"] for r in rows], f"{mark}-", color=ORANGE, label=name)
         left.set_xlabel("neurons")

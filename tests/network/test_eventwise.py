@@ -116,7 +116,7 @@ def test_memory_is_that_of_the_root_of_the_steps():
     def memory(steps: int) -> int:
         f = jax.grad(lambda w, x: jnp.sum(stepped(replace(devices, weight=w), x, DT).counts))
         # The inputs themselves are of T steps, and the caller's.
-        found = jax.jit(f).lower(devices.weight, jnp.zeros((steps, 2))).compile().memory_analysis()
+        found = jax.jit(f).lower(devices.weight, jnp.zeros((steps, 2), np.float32)).compile().memory_analysis()
         assert found is not None
         return found.temp_size_in_bytes
 

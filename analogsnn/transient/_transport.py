@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._apart import apart
 from ..circuit import Entries, Pattern, Segment, System, Topology, Wiring
 from ._elimination import factor
 from ._field import by_inputs, linearisation, stage_rate
@@ -118,10 +119,11 @@ def frames_of(
     """
     parts = lanes_of(topology, parts)
     mass, inverse, pattern = parts.mass, parts.inverse_mass, parts.mass.pattern
-    first = linearisation(topology, parts, line, t, y)
-    rise, slope, by_t = first[0], first[1].values, first[2]
-    solve = lane_factor(topology, mass / (h * tableau.gamma) - first[1])
-    done = rosenbrock_step(tableau, y, h, mass, first, stage_rate(topology, parts, line, t), lambda _: solve)
+    rise, slope, by_t = _linear(topology, parts, line, t, y)
+    jacobian = Entries(pattern, slope)
+    solve = lane_factor(topology, mass / (h * tableau.gamma) - jacobian)
+    rate = stage_rate(topology, parts, line, t)
+    done = rosenbrock_step(tableau, y, h, mass, (rise, jacobian, by_t), rate, lambda _: solve)
     late = np.append(tableau.alpha[1:], 1.0)[:, None] * h  # the stages after the first, and the end
     states, increments = jnp.stack([*done.stages[1:], done.y1], axis=1), jnp.stack(done.increments, axis=1)
     rises, slopes, by_times = _at_stages(
@@ -129,14 +131,18 @@ def frames_of(
     )
     rises, slopes = (jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes)))
     velocity = _product(inverse, rises)
-    felt, tied = _ties(velocity, _product(inverse, _square(pattern, slopes)), h, _product(inverse, by_times))
+    some = np.array([0, tableau.stages // 2, tableau.stages])
+    ahead = _product(inverse, _square(pattern, slopes[:, some]))
+    felt, tied = _ties(velocity[:, some], ahead, h, _product(inverse, by_times))
     # M φ at each stage, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of state and time. Its dy/dt is a function of
     # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
     # node is stiff.
     slopes = slopes[:, :-1]
     theta = [interpolated_slope(y, done.y1, done.dense, x) / h for x in (0.0, *tableau.alpha[1:])]
     along = jnp.stack(theta, axis=1)
-    turn = _product(inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1))
+    turn = _product(
+        inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1)
+    )
     column, weight = pattern.column, mass.values[:, None]
     phi = slopes * along[column] - weight * turn[column]
     # Its derivatives at the start by time and, along every increment, by the state, from those of ∂(M f)/∂y and
@@ -235,7 +241,9 @@ def transported_step(
         wiring, numbers, line, y, t, h = primals
         _, d_numbers, d_line, d_y, d_t, d_h = tangents
         # One step is a lane of its own.
-        lane, d_lane = (jax.tree.map(lambda a: jnp.asarray(a)[..., None], x._replace(smooth=())) for x in (line, d_line))
+        lane, d_lane = (
+            jax.tree.map(lambda a: jnp.asarray(a)[..., None], x._replace(smooth=())) for x in (line, d_line)
+        )
         lane, d_lane = lane._replace(smooth=line.smooth), d_lane._replace(smooth=d_line.smooth)
         at = lane, y[:, None], jnp.reshape(t, 1), jnp.reshape(h, 1)
         frame, taken, done = frames_of(topology, tableau, whole(numbers, wiring), *at)
@@ -265,9 +273,9 @@ def _ties(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
     the neuron that drives it; states that nothing connects have phases that know nothing of each other.
 
-    **Arguments**: at the start, the stages and the end of the step, since what is at rest at its start may follow
-    something before its end: `f [state, stage, step]` and `by_y [state, state, stage, step]`, velocities and ∂f/∂y;
-    without the start, `by_t [state, stage, step]`, ∂f/∂t.
+    **Arguments**: `f [state, point, step]` and `by_y [state, state, point, step]`, velocities and ∂f/∂y at the start, in
+    the middle and at the end of the step, since what is at rest at its start may follow something before its end;
+    `by_t [state, stage, step]`, ∂f/∂t at the later stages and the end.
 
     **Returns** `felt [state, stage, step]`, of the derivative of f by the sources times theirs, and `tied [state,
     state, step]`.
@@ -276,9 +284,10 @@ def _ties(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     follows = h / (1 + h * jnp.abs(by_y[np.arange(n), np.arange(n)]))
     pull = jnp.max(jnp.abs(by_y * f * follows[:, None]), axis=2) * (1 - np.eye(n))[:, :, None]
     tie = TIE * (pull**2 + pull.transpose(1, 0, 2) ** 2)
-    driven = by_t * follows[:, 1:]
+    follows = jnp.min(follows, axis=1, keepdims=True)
+    driven = by_t * follows
     own = f[:, 0] ** 2 + STILL**2 + TIE * jnp.sum(driven**2, axis=1)
-    return TIE * driven * follows[:, 1:], _inverse_of_tied(own, tie)
+    return TIE * driven * follows, _inverse_of_tied(own, tie)
 
 
 def _inverse_of_tied(own: Any, tie: Any) -> Any:
@@ -293,31 +302,40 @@ def _inverse_of_tied(own: Any, tie: Any) -> Any:
     step]`.
     """
     n = own.shape[0]
-    order = jnp.arange(n)[:, None]
+    places = jnp.arange(n)
 
-    def eliminate(k: Any, given: Any) -> Any:
-        own, tie, share, pivots = given
-        left = jnp.where(order > k, tie[k], 0.0)
+    def less(own: Any, tie: Any, share: Any, left: Any, own_k: Any) -> tuple[Any, Any]:
+        return own + share * own_k, tie + share[:, None] * left
+
+    def eliminate(given: Any, k: Any) -> Any:
+        own, tie = given
+        left = jnp.where(places[:, None] > k, tie[k], 0.0)
         pivot = own[k] + jnp.sum(left, axis=0)
-        here = left / pivot
-        return own + here * own[k], tie + here[:, None] * left, share.at[k].set(here), pivots.at[k].set(pivot)
+        share = left / pivot
+        return apart(less)(own, tie, share, left, own[k]), (share, pivot)
 
-    def resolve(back: Any, found: Any) -> Any:
+    def weighted_sum(share: Any, found: Any) -> Any:
+        return jnp.sum(share[:, None] * found, axis=0)
+
+    def with_row(found: Any, row: Any, k: Any) -> Any:
+        found = jnp.where((places == k)[None, :, None], row[:, None], found)
+        return jnp.where((places == k)[:, None, None], row[None], found)
+
+    def resolve(found: Any, given: Any) -> Any:
         # Of L D Lᵀ, whose Lᵀ has the shares, with their signs turned, above its diagonal.
-        k = n - 1 - back
-        row = jnp.sum(share[k][:, None] * found, axis=0)
-        row = row.at[k].set(1 / pivots[k] + jnp.sum(share[k] * row, axis=0))
-        return found.at[k].set(row).at[:, k].set(row)
+        k, share, pivot = given
+        row = apart(weighted_sum)(share, found)
+        row = row.at[k].set(1 / pivot + jnp.sum(share * row, axis=0))
+        return apart(with_row)(found, row, k), None
 
-    zero = jnp.zeros_like(tie)
-    _, _, share, pivots = jax.lax.fori_loop(0, n, eliminate, (own, tie, zero, jnp.zeros_like(own)))
-    return jax.lax.fori_loop(0, n, resolve, zero)
+    _, (share, pivot) = jax.lax.scan(eliminate, (own, tie), places)
+    return jax.lax.scan(resolve, jnp.zeros_like(tie), (places, share, pivot), reverse=True)[0]
 
 
 def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
     """`linearisation` with the entries of the matrix as an array, `[entry, step]`."""
     total, slope, by_t = linearisation(topology, parts, line, t, y)
-    return total, slope.values, by_t
+    return tuple(jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
 
 
 def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, y: Any) -> Any:
@@ -329,7 +347,8 @@ def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any,
         return Segment(edge, middle, value, slope, line.smooth)
 
     found = function(*map(repeated, lines), t.reshape(-1), y.reshape(len(y), -1))
-    return jax.tree.map(lambda a: a.reshape(*a.shape[:-1], *t.shape), found)
+    # What is the same for all lanes has one.
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (len(a), t.size)).reshape(len(a), *t.shape), found)
 
 
 def _product(matrix: Any, x: Any) -> Any:

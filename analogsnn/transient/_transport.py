@@ -262,8 +262,9 @@ def transported_step(
 def _ties(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     """What makes the phase of each state, in s: the phases are tied @ (f δy + felt · pushed).
 
-    They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h |J_ii|)
-    in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the ratio of the two,
+    They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h
+    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the ratio of
+    the two,
 
         Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
 
@@ -273,8 +274,8 @@ def _ties(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
     the neuron that drives it; states that nothing connects have phases that know nothing of each other.
 
-    **Arguments**: `f [state, point, step]` and `by_y [state, state, point, step]`, velocities and ∂f/∂y at the start, in
-    the middle and at the end of the step, since what is at rest at its start may follow something before its end;
+    **Arguments**: `f [state, point, step]` and `by_y [state, state, point, step]`, velocities and ∂f/∂y at the start,
+    in the middle and at the end of the step, since what is at rest at its start may follow something before its end;
     `by_t [state, stage, step]`, ∂f/∂t at the later stages and the end.
 
     **Returns** `felt [state, stage, step]`, of the derivative of f by the sources times theirs, and `tied [state,

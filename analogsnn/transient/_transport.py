@@ -8,7 +8,7 @@ Then, with J = ∂f/∂y,
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
 so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T u - T (J u +
-∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_phases`) such
+∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_ties`) such
 that η and φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
 """
 

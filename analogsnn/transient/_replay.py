@@ -140,7 +140,7 @@ def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
 
         def body(d_y: Any, given: Any) -> Any:
             frame, pushed, edge, real = given
-            d = moved(tableau, numbers.mass, frame, pushed, d_y + edge)
+            d = moved(topology, tableau, numbers.mass, frame, pushed, d_y + edge)
             vectors = jnp.stack([d.start, d.end, *(tableau.dense @ d.increments), d.tau])[:, chosen]
             return jnp.where(real, d.after, d_y), jnp.where(real, vectors, 0.0)
 

@@ -56,13 +56,14 @@ class Transported(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What steps do to tangents, `[step, …]`: everything that does not depend on them."""
+    """What steps do to tangents, `[step, …]`: everything that does not depend on them. Of matrices between states that
+    share an element the entries, those of `Topology.touching`."""
 
     f: Any  # [state]: dy/dt at the start
     phases: Any  # [state, state]: the phases are this times δy, and a part that the parameters force
-    by_eta: Any  # [stage, state, state]: what η at the start adds to a stage's rate, besides what it does to its state
-    by_tau: Any  # [stage, state, state]: φ, of the phases
-    slopes: Any  # [stage, state, state]: of M dy/dt at each stage
+    by_eta: Any  # [stage, entry]: what η at the start adds to a stage's rate, besides what it does to its state
+    by_tau: Any  # [stage, entry]: φ, of the phases
+    slopes: Any  # [stage, entry]: of M dy/dt at each stage
     inverse: Any  # [state, state]: of the step's matrix
     h: Any
     end: Any  # [state]: dy/dt at the end
@@ -166,9 +167,8 @@ def frames_of(
     by_tau = phi + lag * phi_by_t[:, None] + phi_by_y
     units = jnp.broadcast_to(np.eye(len(y))[:, :, None], (*np.shape(tied)[:2], len(h)))
     frame = Frame(
-        velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), _steps_first(pattern, by_eta),
-        _steps_first(pattern, by_tau), _steps_first(pattern, slopes), jax.vmap(solve)(units).transpose(2, 1, 0), h,
-        velocity[:, -1].T,
+        velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), by_eta.T, by_tau.T, slopes.T,
+        jax.vmap(solve)(units).transpose(2, 1, 0), h, velocity[:, -1].T,
     )  # fmt: skip
     return frame, Taken(late, states, increments, felt, tied), done
 
@@ -204,19 +204,22 @@ def forced(
     return Forced((rates + _product(_row_sums(mass.pattern), change)).transpose(2, 1, 0), tau.T)
 
 
-def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
+def moved(topology: Topology, tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
     """The tangents of a step from δy at its start; linear in it and in what the parameters force."""
+    pattern = Pattern(topology.touching)
+    rows, columns = _row_sums(pattern), (np.arange(pattern.shape[1]) == pattern.column[:, None]).astype(float)
     tau = frame.phases @ d_y + given.tau
     eta = d_y - tau * frame.f
-    push = frame.by_eta @ eta + frame.by_tau @ tau + given.rates
+    push = (frame.by_eta * (columns @ eta) + frame.by_tau * (columns @ tau)) @ rows.T + given.rates
 
     def take(d_u: Any, row: Any) -> tuple[Any, Any]:
         i, a, c, push, slope = row
         d_stage = eta + a @ d_u
-        return d_u.at[i].set(frame.inverse @ (push + slope @ d_stage + mass @ (c @ d_u / frame.h))), d_stage
+        bent = rows @ (slope * (columns @ d_stage))
+        return d_u.at[i].set(frame.inverse @ (push + bent + mass @ (c @ d_u / frame.h))), d_stage
 
-    rows = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
-    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), rows)
+    steps = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), steps)
     end = d_stages[-1] + d_u[-1]
     return Moved(eta, end, d_u, tau, end + tau * frame.end)
 
@@ -251,7 +254,7 @@ def transported_step(
         frame, given = jax.tree.map(lambda a: a[0], (frame, given))
         done = jax.tree.map(lambda a: a[:, 0], done)
         # A step that begins later begins with what the state was before: nothing else of it moves.
-        d = moved(tableau, numbers.mass, frame, given, d_y - frame.f * d_t)
+        d = moved(topology, tableau, numbers.mass, frame, given, d_y - frame.f * d_t)
         dense = tuple(row @ d.increments for row in tableau.dense)
         after = d.after + (d_t + d_h) * frame.end
         return undisturbed(done, y), Transported(d.start, d.end, dense, d.tau, after, jnp.zeros_like(done.error))
@@ -372,11 +375,6 @@ def _square(pattern: Pattern, values: Any) -> Any:
     place = np.full(pattern.shape, len(pattern.row))
     place[pattern.row, pattern.column] = range(len(pattern.row))
     return jnp.concatenate([values, jnp.zeros_like(values[:1])])[place]
-
-
-def _steps_first(pattern: Pattern, values: Any) -> Any:
-    """The matrices of entries `[entry, stage, step]`: `[step, stage, row, column]`."""
-    return _square(pattern, values).transpose(3, 2, 0, 1)
 
 
 def with_one_phase(

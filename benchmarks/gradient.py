@@ -101,27 +101,28 @@ def slopes(circuit: Circuit, path: str, stop: float, node: str, **settings: Any)
     return np.asarray(jax.jvp(times, (float(circuit[path]),), (1.0,))[1])
 
 
-def no_phases(f: Any, by_y: Any, h: Any, d_y: Any, *sources: Any) -> Any:
+def no_phases(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     """Plain differentiation of the steps."""
-    return jnp.zeros_like(d_y)
+    return jnp.zeros_like(by_t), jnp.zeros((len(f), len(f), len(h)))
 
 
-def one_phase(f: Any, by_y: Any, h: Any, d_y: Any, *sources: Any) -> Any:
+def one_phase(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
     """One phase for all states, by least squares."""
-    return jnp.full_like(d_y, jnp.sum(f[0] * d_y) / (jnp.sum(f[0] ** 2) + _transport.STILL**2))
+    tied = 1 / (jnp.sum(f[:, 0] ** 2, axis=0) + _transport.STILL**2)
+    return jnp.zeros_like(by_t), jnp.broadcast_to(tied, (len(f), len(f), len(h)))
 
 
 @contextlib.contextmanager
 def phases_by(rule: Callable[..., Any]) -> Iterator[None]:
     """Let another rule choose the phases of the states."""
-    kept = _transport._phases
-    _transport._phases = rule  # type: ignore[assignment]
+    kept = _transport._ties
+    _transport._ties = rule  # type: ignore[assignment]
     _transport.transported_step.cache_clear()
     jax.clear_caches()
     try:
         yield
     finally:
-        _transport._phases = kept
+        _transport._ties = kept
         _transport.transported_step.cache_clear()
         jax.clear_caches()
 

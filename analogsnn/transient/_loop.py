@@ -29,16 +29,18 @@ SAFETY, SHRINK, GROW = 0.9, 0.2, 6.0
 # A step may make no state late by more than this times the relative tolerance times the longest recent step: 1 ns at
 # 1e-6 and steps of 0.1 ms. Of steps past the last thousand, as long as a spike, less and less is remembered.
 LATE, FADE = 10.0, 0.999
-# That makes the tolerance of a state smaller by this at the most, and no smaller than rounding errors (V).
-TIGHTEST, ROUNDING = 1e-2, 1e-12
+# No tolerance is made smaller than rounding errors by that (V).
+ROUNDING = 1e-12
 
 
 class Control(NamedTuple):
-    """Accuracy of a run: relative error per step, absolute error in V, longest step in s."""
+    """Accuracy of a run: relative error per step, absolute error in V, longest step in s, and by how much the tolerance
+    of a slow state may become smaller so that nothing is late (1: not at all)."""
 
     rtol: Any
     atol: Any
     longest: Any
+    tightest: Any
 
 
 class State(NamedTuple):
@@ -96,7 +98,7 @@ def try_step(
     scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(step.y1))
     long = jnp.maximum(h, FADE * rest)
     late = LATE * control.rtol * long * jnp.abs(step.y1 - y) / h
-    scale = jnp.clip(late, jnp.minimum(jnp.maximum(TIGHTEST * scale, ROUNDING), scale), scale)
+    scale = jnp.clip(late, jnp.minimum(jnp.maximum(control.tightest * scale, ROUNDING), scale), scale)
     ratio = jnp.abs(step.error) / scale
     error = jnp.sqrt(jnp.sum(ratio * ratio, axis=0) / max(y.shape[0], 1))
     error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), 1e10)

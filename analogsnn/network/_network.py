@@ -13,6 +13,8 @@ from ..models import Physics
 
 SYNAPSE_TYPES = ("AMPA", "NMDA", "GABA_A", "GABA_B")
 DELAYS = ("none", "precise", "mismatched")
+# A; no transistor of these circuits carries more. Weak inversion, where the models hold, ends some hundred times lower.
+LARGEST_CURRENT = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,8 +222,13 @@ def _problems(network: Network):
             yield f"{where} has synapse type '{c.synapse}'; there are {', '.join(SYNAPSE_TYPES)}."
         if c.delay not in DELAYS:
             yield f"{where} has delay '{c.delay}'; there are {', '.join(DELAYS)}."
-        if not np.all(np.isfinite(c.weight)) or np.any(c.weight <= 0):
-            yield f"{where} has a weight that is no positive finite current (A); inhibition is a synapse type, no sign."
+        bad = ~((c.weight > 0) & (c.weight <= LARGEST_CURRENT))
+        if np.any(bad):
+            k = int(np.argmax(bad))
+            yield (
+                f"{where} has the weight {c.weight[k]:g} A at synapse {k} (pair {c.pairs[k].tolist()}); a weight is a "
+                f"current above 0 and up to {LARGEST_CURRENT:g} A, and inhibition is a synapse type, no sign."
+            )
         if c.source in sizes and c.target in names and len(c.pairs):
             low, high = c.pairs.min(axis=0), c.pairs.max(axis=0)
             if low.min() < 0 or high[0] >= sizes[c.source] or high[1] >= sizes[c.target]:
@@ -257,3 +264,10 @@ def _bad_numbers(p: Population):
             yield f"Population '{p.name}' has {key} = {value!r}; it must be a positive, finite number (SI units)."
     if not _is_number(n.dc) or n.dc < 0:
         yield f"Population '{p.name}' has dc = {n.dc!r} A; it must be finite and not negative."
+    for key in ("dc", "threshold", "adaptation weight", "nmda_gate"):
+        value = n.dc if key == "dc" else positive.get(key)
+        if _is_number(value) and value > LARGEST_CURRENT:
+            yield (
+                f"Population '{p.name}' has {key} = {value:g} A; the currents of these circuits end at "
+                f"{LARGEST_CURRENT:g} A. Values are in SI units: 1 nA is 1e-9."
+            )

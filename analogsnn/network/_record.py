@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ._events import Events
 from ._parameters import PA, Lanes
-from ._simulate import Events, Spikes, chunks
+from ._simulate import Spikes, chunks
 from ._step import step_for
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ def test_a_short_training_reaches_the_chip(tmp_path):
     example = load("50_temporal_pattern")
     learn, check = example.samples(64, 1), example.samples(60, 501)
     arrival = train_for_chip(
-        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=25, seed=1, fresh=6
+        example.network(1), learn, check, example.OUTPUTS, largest=load("classifier").LARGEST, steps=25, seed=1, fresh=6
     )
     # 25 of 150 steps: far from chance (0.5) already, on the ideal chip and on fresh ones.
     assert arrival.trained.losses[-5:].mean() < 0.5 * arrival.trained.losses[:3].mean()
@@ -63,7 +63,7 @@ def test_words_are_learned_in_a_short_training():
     example = load("51_spoken_words")
     learn, check = example.samples(100, 1), example.samples(60, 501)
     arrival = train_for_chip(
-        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=60, seed=1, fresh=5
+        example.network(1), learn, check, example.OUTPUTS, largest=load("classifier").LARGEST, steps=60, seed=1, fresh=5
     )
     assert arrival.quantised > 0.8  # chance is 0.25
     assert arrival.lost < 0.15

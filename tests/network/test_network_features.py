@@ -30,22 +30,18 @@ from analogsnn.network import (
     simulate,
 )
 from analogsnn.network import _simulate as engine
+from tests.network.networks import DRIVEN, NOTHING, fed
 
-NOTHING = Events(np.empty(0), np.empty(0, int))
 STEP = 1e-4  # s, the default
 LAW = Calibration(delays={"precise": 3e-3, "mismatched": 5e-3}, depression=Depression(use=0.5, tau=0.1))
 # Weak noise: float32 sums of a thousand samples; strong pulses: exact to the on-phase's 1e-4 of ln I.
 ON_PHASE = 1e-3
-DRIVEN = Neuron(tau=20e-3, gain=20.0, refractory=5e-3, threshold=200e-12, dc=30e-12)
 
 
 def chain(delay: str = "none", *, stp: bool = False, weight: float = 100e-9) -> Network:
-    """Two neurons, each with an input of its own; the first excites the second at once."""
-    return Network(
-        populations=(Population(name="p", size=2, pulse=100e-6, synapses={"AMPA": Synapse(tau=10e-3, gain=1.0)}),),
-        inputs=(Input(name="i", size=2),),
-        connections=(connect("i", "p", "AMPA", one_to_one(2), weight, delay, stp=stp),),
-    )
+    """Two neurons at rest, each with an input of its own."""
+    synapse = Synapse(tau=10e-3, gain=1.0)
+    return fed(2, "AMPA", weight, neuron=Neuron(), synapse=synapse, pulse=100e-6, delay=delay, stp=stp)
 
 
 def rises(network: Network, calibration: Calibration | None = LAW, **options) -> tuple[np.ndarray, np.ndarray]:

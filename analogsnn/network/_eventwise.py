@@ -178,7 +178,7 @@ def _faded(plan: Plan, left: jax.Array) -> jax.Array:
 
 
 def _once(k: jax.Array, values: Any) -> Any:
-    """The values as arrays of their own (k is not negative): else XLA computes them in each operation that uses them."""
+    """The values as arrays of their own (k is not negative), where XLA would compute them anew for every use."""
     return jax.lax.cond(k >= 0, lambda v: v, lambda v: jax.tree.map(jnp.zeros_like, v), values)
 
 
@@ -391,9 +391,12 @@ def _backward(plan: Plan, kept: Any, given: Any):
         carry, room = carry
         room = _again(plan, cells, wires, targets, inputs, state, first, count, room)
         steps = room | _slopes(plan, cells, wires, names, room)
-        return jax.lax.fori_loop(
-            0, count, lambda j, c: back(first + count - 1 - j, count - 1 - j, steps, c), carry
-        ), room
+
+        def one(j, carry):
+            j = count - 1 - j
+            return back(first + j, j, steps, carry)
+
+        return jax.lax.fori_loop(0, count, one, carry), room
 
     lam = {"u": zero, "i": jnp.zeros_like(decay), "trace": zero}
     total: dict[str, Any] = {"charge": jnp.zeros_like(wires.charge)}

@@ -47,6 +47,7 @@ def simulate(
     dt: float | None = None,
     progress: Callable[[float], None] | None = None,
     chunk: float = 1.0,
+    room: int = ROOM,
     workers: int | None = None,
 ) -> Spikes:
     """Simulate all lanes from rest for `duration` seconds.
@@ -57,6 +58,7 @@ def simulate(
     - `events`: the input; an event at time t takes effect in the step that contains t.
     - `duration`: s, rounded to steps. `dt`: step (s); `step_for(devices)` unless given.
     - `progress`: called with the seconds done after every `chunk` seconds.
+    - `room`: late deliveries (delays, depression) that one step can take.
     - `workers`: threads that share the lanes when these are too many for one core's cache; all cores unless given.
       What is computed does not depend on them.
 
@@ -70,7 +72,8 @@ def simulate(
         raise InputError(f"{workers} workers cannot run anything; give at least one.")
     each = max(1, GROUP // devices.neurons)
     if devices.lanes <= each:
-        return _joined([s for s, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk)])
+        parts = chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk, room=room)
+        return _joined([s for s, _ in parts])
     cuts = [*range(0, devices.lanes, each), devices.lanes]
     _schedule(devices, events, duration, dt)  # its complaints are about all lanes
     done = np.zeros(len(cuts) - 1)
@@ -87,7 +90,8 @@ def simulate(
             if progress is not None and done.min() > before:
                 progress(float(done.min()))
 
-        parts = chunks(devices.part(first, last), mine, duration, dt=dt, progress=report, chunk=chunk)
+        part = devices.part(first, last)
+        parts = chunks(part, mine, duration, dt=dt, progress=report, chunk=chunk, room=room)
         spikes = _joined([s for s, _ in parts])
         return Spikes(spikes.time, spikes.lane + first, spikes.neuron)
 
@@ -106,9 +110,10 @@ def simulate_chunks(
     dt: float | None = None,
     progress: Callable[[float], None] | None = None,
     chunk: float = 1.0,
+    room: int = ROOM,
 ) -> Iterator[Spikes]:
     """As `simulate`, `chunk` seconds at a time: memory stays bounded however long the run."""
-    for spikes, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk):
+    for spikes, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk, room=room):
         yield spikes
 
 
@@ -129,6 +134,8 @@ def chunks(
     `watched` are indices lane · N + neuron; a sample is taken at the end of every `every` steps.
     """
     dt = step_for(devices) if dt is None else dt
+    if room < 1:
+        raise InputError(f"There is room for {room!r} late deliveries in a step; give at least one.")
     if not (np.isfinite(chunk) and chunk > 0):
         raise InputError(f"A run is cut into chunks of {chunk!r} s; give a positive time.")
     step, row = _schedule(devices, events, duration, dt)

@@ -135,7 +135,10 @@ def test_more_late_spikes_than_there_is_room_for_raise():
     )
     devices = lanes(network, [Mismatch()], LAW)
     with pytest.raises(SimulationError, match="room=8"):  # eight equal neurons spike together
-        list(engine.chunks(devices, NOTHING, 0.1, room=4))
+        simulate(devices, NOTHING, 0.1, room=4)
+    assert len(simulate(devices, NOTHING, 0.1, room=8).time) >= 8  # the remedy that is named
+    with pytest.raises(InputError, match="room for 0"):
+        simulate(devices, NOTHING, 0.1, room=0)
 
 
 def test_noise_moves_spikes_by_shot_noise_and_belongs_to_the_chip():

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from analogsnn.errors import InputError
+from analogsnn.models import Physics
 from analogsnn.network import (
     Adaptation,
     Events,
+    Input,
     Mismatch,
     Network,
     Neuron,
@@ -133,6 +135,7 @@ def test_bad_events(case):
 
 BAD_NETWORKS = {
     "nowhere": (lambda: connect("p", "x", "AMPA", one_to_one(2), 1e-9), "names 'x', which is not there"),
+    "to an input": (lambda: connect("p", "in", "AMPA", one_to_one(2), 1e-9), "ends at an input"),
     "negative weight": (lambda: connect("p", "p", "AMPA", one_to_one(2), -1e-9), "a current above 0"),
     "not a number": (lambda: connect("p", "p", "AMPA", one_to_one(2), float("nan")), "a current above 0"),
     "absurd weight": (lambda: connect("p", "p", "AMPA", one_to_one(2), [1e-9, 1e6]), r"1e\+06 A at synapse 1"),
@@ -149,7 +152,12 @@ BAD_NETWORKS = {
 def test_bad_networks(case):
     make, sentence = BAD_NETWORKS[case]
     with pytest.raises(InputError, match=sentence):
-        Network(populations=(Population(name="p", size=2),), connections=(make(),))
+        Network(populations=(Population(name="p", size=2),), inputs=(Input(name="in", size=2),), connections=(make(),))
+
+
+def test_bad_physics():
+    with pytest.raises(InputError, match="physics has kappa_p = nan"):
+        replace(driven(), physics=Physics(kappa_p=float("nan")))
 
 
 BAD_NUMBERS = {
@@ -160,6 +168,8 @@ BAD_NUMBERS = {
         "NMDA tau = nan",
     ),
     "absurd input": (lambda: Population(name="p", size=2, neuron=Neuron(dc=1e6)), r"'p' has dc = 1e\+06 A.* 1e-05 A"),
+    "absurd tau": (lambda: Population(name="p", size=2, neuron=Neuron(tau=1e-20)), "take a leak of .* end at 1e-05 A"),
+    "low threshold": (lambda: Population(name="p", size=2, neuron=Neuron(threshold=1e-13)), "lies above that"),
     "absurd adaptation": (
         lambda: Population(name="p", size=2, neuron=Neuron(adaptation=Adaptation(weight=5.0))),
         "adaptation weight = 5 A",

@@ -50,7 +50,7 @@ def network(seed: int) -> Network:
 def main(folder: Path, seed: int = 1, steps: int = 150, count: int = 400, tried: int = 200) -> dict[str, float]:
     """Train with and without mismatch in the loss; write a page; return the shares of answers lost on chips."""
     return compare(
-        folder / "temporal_pattern.html", "A temporal pattern, found by 40 neurons", __doc__.split("\n\n")[1:2],
+        folder / "temporal_pattern.html", "A temporal pattern, found on one core", __doc__.split("\n\n")[1:2],
         network(seed), OUTPUTS, samples(count, seed), samples(tried, seed + 500), steps=steps, seed=seed,
     )  # fmt: skip
 

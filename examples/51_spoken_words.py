@@ -55,7 +55,7 @@ def network(seed: int) -> Network:
 def main(folder: Path, seed: int = 1, steps: int = 120, count: int = 400, tried: int = 200) -> dict[str, float]:
     """Train with and without mismatch in the loss; write a page; return the shares of answers lost on chips."""
     return compare(
-        folder / "spoken_words.html", "Four words, told apart by 64 neurons", __doc__.split("\n\n")[1:2],
+        folder / "spoken_words.html", "Four words, told apart on one core", __doc__.split("\n\n")[1:2],
         network(seed), OUTPUTS, samples(count, seed), samples(tried, seed + 500), steps=steps, seed=seed,
     )  # fmt: skip
 

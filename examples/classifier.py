@@ -74,7 +74,7 @@ def compare(
         )  # fmt: skip
         print(f"{name}: {said(arrivals[name])}")
     seconds = time.perf_counter() - started
-    write_training_report(page, arrivals, check, title=title, notes=notes, seconds=seconds, seed=seed)
+    write_training_report(page, arrivals, check, title=title, outputs=outputs, notes=notes, seconds=seconds, seed=seed)
     print(f"wrote {page} after {time.perf_counter() - started:.0f} s")
     return {name: a.lost for name, a in arrivals.items()}
 

@@ -25,9 +25,17 @@ def test_a_short_training_reaches_the_chip(tmp_path):
     assert arrival.mismatched.shape == (6,)
     assert arrival.mismatched.mean() > 0.65
     assert arrival.mapping.occupancy.synapse_words.max() <= 64
-    write_training_report(tmp_path / "page.html", {"mismatch": arrival}, check, title="Short", seed=1, seconds=1.0)
+    write_training_report(
+        tmp_path / "page.html",
+        {"mismatch": arrival},
+        check,
+        title="Short",
+        outputs=example.OUTPUTS,
+        seed=1,
+        seconds=1.0,
+    )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for part in ("What arrives on the chip", "fresh chips", "Seed 1", "Spikes"):
+    for part in ("What arrives on the chip", "fresh chips", "Seed 1", "Spikes", "of 40 neurons spike"):
         assert part in page
 
 

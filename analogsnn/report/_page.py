@@ -34,7 +34,6 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-
 th, td { padding: 0.3rem 0.6rem; text-align: right; border-bottom: 1px solid #e3e7ec; vertical-align: top; }
 th { color: #4a5563; border-bottom: 2px solid #c6cdd6; vertical-align: bottom; }
 th.left, td.left { text-align: left; }
-td:not(.left) { white-space: nowrap; }
 @media (min-width: 760px) { td.left:first-child { white-space: nowrap; } }
 tbody tr:hover { background: #f4f6f8; }
 nav ul { margin: 0.5rem 0; padding-left: 1.2rem; }

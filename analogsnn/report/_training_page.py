@@ -115,4 +115,4 @@ def _loss_figure(arrivals: Mapping[str, Arrival]):
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

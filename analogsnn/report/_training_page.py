@@ -74,7 +74,7 @@ def write_training_report(
         raster(axes, network, spikes.time, spikes.neuron, 0.0, end)
         for k, label in enumerate(check.label[:_SHOWN]):
             axes.axvspan(k * period, k * period + check.duration, color=BLUE, alpha=0.07, linewidth=0)
-            name = outputs[label] if len(outputs) else str(label)
+            name = list(outputs)[int(label)] if outputs else str(label)
             axes.text(k * period, 1.01, name, transform=axes.get_xaxis_transform(), color=BLUE, fontsize=9)
         used = len(np.unique(spikes.neuron))
         words = (
@@ -91,9 +91,11 @@ def _chips_figure(arrivals: Mapping[str, Arrival]):
     for k, a in enumerate(arrivals.values()):
         spread = np.linspace(-0.25, 0.25, len(a.mismatched))
         axes.plot(k + spread, 100 * np.sort(a.mismatched), "o", color=BLUE, markersize=4)
-        float_, quantised = ({"label": "" if k else name} for name in ("float", "quantised"))
-        axes.hlines(100 * a.unquantised, k - 0.35, k + 0.35, color=GREY, linewidth=3, alpha=0.5, zorder=1, **float_)
-        axes.hlines(100 * a.quantised, k - 0.35, k + 0.35, color=ORANGE, linestyle="--", zorder=1, **quantised)
+        words = ("", "") if k else ("float", "quantised")
+        axes.hlines(
+            100 * a.unquantised, k - 0.35, k + 0.35, color=GREY, linewidth=3, alpha=0.5, zorder=1, label=words[0]
+        )
+        axes.hlines(100 * a.quantised, k - 0.35, k + 0.35, color=ORANGE, linestyle="--", zorder=1, label=words[1])
     axes.set_xticks(range(len(arrivals)), list(arrivals))
     axes.set_ylabel("right answers (%)")
     axes.legend()

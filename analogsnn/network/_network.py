@@ -13,8 +13,8 @@ from ..models import Physics
 
 SYNAPSE_TYPES = ("AMPA", "NMDA", "GABA_A", "GABA_B")
 DELAYS = ("none", "precise", "mismatched")
-# A; no transistor of these circuits carries more. Weak inversion, where the models hold, ends some hundred times lower.
-LARGEST_CURRENT = 1e-5
+# A; no generator of these chips gives a tenth of it. Weak inversion, where the models hold, ends far lower.
+LARGEST_CURRENT = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)

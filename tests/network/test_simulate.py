@@ -167,8 +167,8 @@ BAD_NUMBERS = {
         lambda: Population(name="p", size=2, synapses={"NMDA": Synapse(tau=float("nan"))}),
         "NMDA tau = nan",
     ),
-    "absurd input": (lambda: Population(name="p", size=2, neuron=Neuron(dc=1e6)), r"'p' has dc = 1e\+06 A.* 1e-05 A"),
-    "absurd tau": (lambda: Population(name="p", size=2, neuron=Neuron(tau=1e-20)), "take a leak of .* end at 1e-05 A"),
+    "absurd input": (lambda: Population(name="p", size=2, neuron=Neuron(dc=1e6)), r"'p' has dc = 1e\+06 A.* 0.001 A"),
+    "absurd tau": (lambda: Population(name="p", size=2, neuron=Neuron(tau=1e-20)), "take a leak of .* end at 0.001 A"),
     "low threshold": (lambda: Population(name="p", size=2, neuron=Neuron(threshold=1e-13)), "lies above that"),
     "absurd adaptation": (
         lambda: Population(name="p", size=2, neuron=Neuron(adaptation=Adaptation(weight=5.0))),
@@ -190,6 +190,9 @@ def test_bad_runs_and_chips():
     devices = lanes(driven(), [Mismatch()])
     with pytest.raises(InputError, match=r"are 1e\+20 steps, and one run counts up to"):
         simulate(devices, NOTHING, 1.0, dt=1e-20)
+    strong = replace(driven(), populations=(Population(name="p", size=4, neuron=Neuron(dc=1e-4)),))
+    with pytest.raises(InputError, match=r"Neuron 0 of lane 0 has a constant input of 0.0001 A.*up to 4.3e-05 A"):
+        simulate(lanes(strong, [Mismatch()]), NOTHING, 0.1)
     with pytest.raises(InputError, match="chunks of"):
         simulate(devices, NOTHING, 0.01, chunk=0.0)
     with pytest.raises(InputError, match="0 workers"):

@@ -16,6 +16,7 @@ from ._dense import with_weights as with_weights
 from ._encoder import level_crossings as level_crossings
 from ._energy import Energy as Energy
 from ._energy import energy as energy
+from ._events import Events as Events
 from ._events import read_events as read_events
 from ._exact import Trains as Trains
 from ._exact import spike_trains as spike_trains
@@ -44,7 +45,6 @@ from ._record import record as record
 from ._response import response as response
 from ._share import share as share
 from ._share import simulate_share as simulate_share
-from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks

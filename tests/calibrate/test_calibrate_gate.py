@@ -1,0 +1,69 @@
+"""The NMDA gate's model against its circuit: fitted on a few sweeps, judged on those and on one that it has not seen."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import numpy as np
+import pytest
+
+from analogsnn import cli, library
+from analogsnn.calibrate import GateDesign, RangeWarning, gate
+from analogsnn.calibrate._gate import make_gate, predicted, run_gate
+from analogsnn.errors import InputError
+
+LIMIT = 0.03  # what the model is for
+SMALL = GateDesign(currents=(50e-12, 2e-9), thresholds=(100e-12, 2e-9), celsius=(10.0, 50.0))
+UNSEEN = GateDesign(currents=(400e-12,), thresholds=(600e-12,), celsius=(30.0,))
+
+
+@pytest.fixture(scope="module")
+def found():
+    return gate(design=SMALL)
+
+
+def test_errors_are_below_three_per_cent(found):
+    assert found.experiments == SMALL.size
+    assert {row.quantity for row in found.errors} == {"current", "open", "rest"}
+    for quantity in ("current", "open"):
+        assert found.worst()[quantity] < LIMIT
+    # On a hot chip with a low threshold the gate does not shut below 5 %
+    assert 0 < sum(row.quantity == "rest" for row in found.errors) <= SMALL.size
+
+
+def test_a_sweep_that_it_has_not_seen(found):
+    seen = run_gate(library.read_bench("nmda_gate"), UNSEEN)
+    judged = seen.quantity < 2
+    assert judged.sum() == 6
+    model = np.asarray(predicted(found.parameters, seen))
+    assert model[judged] == pytest.approx(seen.i_out[judged], rel=LIMIT)
+
+
+def test_parameters_are_those_of_the_card(found):
+    # circuits/cards/ekv.lib: slope factors 1.30 and 1.35, threshold 0.45 V falling by 1 mV/K
+    assert found.parameters["n"] == pytest.approx(1.30, rel=0.02)
+    assert found.parameters["n_in"] == pytest.approx(1.35, rel=0.02)
+    assert found.parameters["vt"] == pytest.approx(0.45, abs=0.01)
+    assert found.parameters["tcv"] == pytest.approx(1e-3, rel=0.1)
+
+
+def test_terms_earn_their_place(found):
+    """Without any of them the same parameters are further off than the limit."""
+    seen = run_gate(library.read_bench("nmda_gate"), UNSEEN)
+    for term in ("exponent", "moderate", "early"):
+        terms = tuple(name for name in found.model.terms if name != term)
+        error = np.abs(np.asarray(predicted(found.parameters, seen, terms=terms)) / seen.i_out - 1)
+        assert error.max() > LIMIT, term
+
+
+def test_range_warns_outside(found):
+    low, high = found.valid_range["i_dpi"]
+    assert float(found.at(i_dpi=np.sqrt(low * high), celsius=30.0, i_nmda=5e-10).i_nmda) == 5e-10
+    with pytest.warns(RangeWarning, match=r"i_dpi = .* lies outside the range .* nmda_gate"):
+        found.at(i_dpi=100 * high)
+
+
+def test_blocks_without_a_gate():
+    with pytest.raises(InputError, match="no gate to calibrate in 'wta'; there is nmda_gate"):
+        gate("wta")

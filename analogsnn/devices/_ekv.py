@@ -12,9 +12,9 @@ referred to the bulk and all signs flipped for a p device, T in kelvin:
     VT = vt + vl/L + vll/L² + gm f - b vm - dib/L s       vt: threshold at T, mismatch included
     e  = (vgb - VT)/n
     vp = e + (e - vm) ns f                       ns: by how much 1/n grows with the bulk's reverse bias
-    y  = (vp - vsb)/2UT,  lf = ln(1 + e^y)/(1 + kw (T/T0)² e^-y),  lr the same with vdb
+    y  = (vp - vsb)/2UT,  lf = ln(1 + e^y),  qf = lf/(1 + kw (T/T0)² e^-y);  lr, qr the same with vdb
     IS = 2 n kp (T/T0)^bex W/L UT²
-    I  = IS (lf - lr)(lf + lr + 2 cw) (1 + s (1/(ve L) + lam)) / (1 + th UT (lf + lr) + thb f)
+    I  = IS (qf - qr)(qf + qr + 2 cw) (1 + s (1/(ve L) + lam)) / (1 + th UT (lf + lr) + thb f)
 
 The pinch-off voltage is that of a device whose threshold and slope are those at the bias of its source: with ns = 0 and
 bk = 0 it is (vgb - VT)/n. kw and cw are the interpolation of BSIM3: its charge is ln(1 + e^y)/(1 + K e^-y), where K
@@ -176,23 +176,21 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
         rise = jnp.sqrt(p) - jnp.sqrt(c.phi)
         pinch = pinch - (c.body * rise - c.linear * low - c.dibl * s) * c.slope
         pinch = pinch + (pinch - low) * (c.steepening * rise)
-    lf, lr = (_charge(c, (pinch - v) * c.thermal)[0] for v in (vs, vd))
+    yf, yr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
+    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(yf), _softplus_and_tail(yr)
     if c.body is None:
         return c.specific * (lf - lr) * (lf + lr) * (1 + s * c.early)
-    current = c.specific * (lf - lr) * (lf + lr + c.share) * (1 + s * c.early)
+    qf, qr = lf * _held(c, yf, tail_f), lr * _held(c, yr, tail_r)
+    current = c.specific * (qf - qr) * (qf + qr + c.share) * (1 + s * c.early)
     return current / (1 + c.mobility * (lf + lr) + c.field * rise)
 
 
-def _charge(c: Coefficients, y: Any) -> tuple[Any, Any]:
-    """ln(1 + e^y)/(1 + K e^-y), and its derivative by y."""
-    log, tail = _softplus_and_tail(y)
-    if c.offset is None:
-        return log, _sigmoid(y, tail)
+def _held(c: Coefficients, y: Any, tail: Any) -> Any:
+    """1/(1 + K e^-y), from e^-|y|; its derivative is that of every logistic function, h (1 - h)."""
     positive = y >= 0
     # Both times e^y where that is small, so that nothing overflows; without an offset exactly 1.
     up = jnp.where(positive, 1.0, tail) + _LEAST
-    held = up / (up + c.offset * jnp.where(positive, tail, 1.0))
-    return log * held, _sigmoid(y, tail) * held + log * held * (1 - held)
+    return up / (up + c.offset * jnp.where(positive, tail, 1.0))
 
 
 @jax.custom_jvp
@@ -248,27 +246,35 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
         pinch_g = c.slope * stretch
         pinch_s = (by_low * low_s - by_s * steer) * stretch + bend * low_s
         pinch_d = (by_low * low_d + by_s * steer) * stretch + bend * low_d
-    (lf, qf), (lr, qr) = (_charge(c, (pinch - v) * c.thermal) for v in (vs, vd))
-    # d lf = qf d(pinch - vs), d lr = qr d(pinch - vd)
-    qf, qr = qf * c.thermal, qr * c.thermal
-    total, early = lf + lr, 1 + s * c.early
-    square = (lf - lr) * total
-    lf_g, lr_g = qf * pinch_g, qr * pinch_g
-    lf_s, lr_s = qf * (pinch_s - 1), qr * pinch_s
-    lf_d, lr_d = qf * pinch_d, qr * (pinch_d - 1)
-    scale, drop, drop_s, drop_d, share = c.specific, 0.0, 0.0, 0.0, 0.0
-    if c.body is not None:
-        share = c.share
-        square = (lf - lr) * (total + share)
-        below = 1 + c.mobility * total + c.field * rise
-        scale = scale / below
-        lost = square * early / below
-        drop, by_rise = lost * c.mobility, lost * c.field * rise_x
-        drop_s, drop_d = by_rise * low_s, by_rise * low_d
+    yf, yr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
+    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(yf), _softplus_and_tail(yr)
+    # d lf = gf d(pinch - vs), d lr = gr d(pinch - vd), by gate, source and drain
+    gf, gr = _sigmoid(yf, tail_f) * c.thermal, _sigmoid(yr, tail_r) * c.thermal
+    to_f, to_r = (pinch_g, pinch_s - 1, pinch_d), (pinch_g, pinch_s, pinch_d - 1)
+    early, slant = 1 + s * c.early, c.early * steer
+    bent = (0.0, -slant, slant)
+    if c.body is None:
+        scale, square = c.specific, (lf - lr) * (lf + lr)
 
-    def by(f: Any, r: Any, stretch: Any, drop_v: Any = 0.0) -> Any:
-        rising = 2 * (lf * f - lr * r) + share * (f - r)
-        return scale * (rising * early + square * stretch - drop * (f + r) - drop_v)
+        def by(f: Any, r: Any, stretch: Any, _: Any) -> Any:
+            return scale * (2 * (lf * (gf * f) - lr * (gr * r)) * early + square * stretch)
 
-    slant = c.early * steer
-    return scale * square * early, by(lf_g, lr_g, 0.0), by(lf_s, lr_s, -slant, drop_s), by(lf_d, lr_d, slant, drop_d)
+        fallen = bent
+    else:
+        hf, hr = _held(c, yf, tail_f), _held(c, yr, tail_r)
+        qf, qr = lf * hf, lr * hr
+        below = 1 + c.mobility * (lf + lr) + c.field * rise
+        scale, square = c.specific / below, (qf - qr) * (qf + qr + c.share)
+        drop = c.mobility / below * square * early
+        by_low = c.field / below * square * early * rise_x
+        fallen = (0.0, by_low * low_s, by_low * low_d)
+        # qf = lf hf: d qf = hf d lf + qf (1 - hf)/2UT d(pinch - vs)
+        held_f, held_r = qf * (1 - hf) * c.thermal, qr * (1 - hr) * c.thermal
+
+        def by(f: Any, r: Any, stretch: Any, fall: Any) -> Any:
+            lf_v, lr_v = gf * f, gr * r
+            qf_v, qr_v = hf * lf_v + held_f * f, hr * lr_v + held_r * r
+            rising = 2 * (qf * qf_v - qr * qr_v) + c.share * (qf_v - qr_v)
+            return scale * (rising * early + square * stretch - drop * (lf_v + lr_v) - fall)
+
+    return (scale * square * early, *(by(*each) for each in zip(to_f, to_r, bent, fallen, strict=True)))

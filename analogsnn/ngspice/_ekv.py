@@ -51,14 +51,11 @@ def ekv_current(
     threshold = vt + dvt + vl / l + vll / l**2 - fall * (celsius - 27.0) + body * rise - linear * low - dibl / l * vds
     straight = (vgb - threshold) / n
     pinch = straight + (straight - low) * steepening * rise
-    forward, reverse = (_charge((pinch - v) / (2 * ut), offset * ratio**2) for v in (vsb, vdb))
+    at = [(pinch - v) / (2 * ut) for v in (vsb, vdb)]
+    forward, reverse = (_softplus(y) / (1 + offset * ratio**2 * math.exp(-y)) for y in at)
     specific = 2 * n * kp * ratio**bex * (1 + dbt) * w / l * ut**2
     current = specific * (forward - reverse) * (forward + reverse + 2 * share) * (1 + vds * (1 / (early * l) + flat))
-    return current / (1 + theta * ut * (forward + reverse) + field * rise)
-
-
-def _charge(y: float, offset: float) -> float:
-    return _softplus(y) / (1 + offset * math.exp(-y)) if offset else _softplus(y)
+    return current / (1 + theta * ut * sum(map(_softplus, at)) + field * rise)
 
 
 def _softplus(x: float) -> float:

@@ -8,10 +8,11 @@ import tomllib
 import numpy as np
 import pytest
 
-from analogsnn import cli, library
+from analogsnn import library
 from analogsnn.calibrate import GateDesign, RangeWarning, gate
-from analogsnn.calibrate._gate import make_gate, predicted, run_gate
+from analogsnn.calibrate._gate import Opening, make_gate, predicted, run_gate
 from analogsnn.errors import InputError
+from analogsnn.models import GATE_TERMS
 
 LIMIT = 0.03  # what the model is for
 SMALL = GateDesign(currents=(50e-12, 2e-9), thresholds=(100e-12, 2e-9), celsius=(10.0, 50.0))
@@ -50,11 +51,29 @@ def test_parameters_are_those_of_the_card(found):
 
 def test_terms_earn_their_place(found):
     """Without any of them the same parameters are further off than the limit."""
-    seen = run_gate(library.read_bench("nmda_gate"), UNSEEN)
-    for term in ("exponent", "moderate", "early"):
-        terms = tuple(name for name in found.model.terms if name != term)
+    rows = [row for row in found.errors if row.quantity != "rest"]
+    columns = [np.array([row.condition[name] for row in rows]) for name in ("i_dpi", "i_nmda", "celsius", "v_mem")]
+    seen = Opening(*columns, quantity=np.zeros(len(rows), int), i_out=np.array([row.circuit for row in rows]))
+    for term in GATE_TERMS:
+        terms = tuple(name for name in GATE_TERMS if name != term)
         error = np.abs(np.asarray(predicted(found.parameters, seen, terms=terms)) / seen.i_out - 1)
         assert error.max() > LIMIT, term
+    with pytest.raises(InputError, match="no term 'dark'; there are exponent"):
+        make_gate(found.parameters, 1e-9, 27.0, terms=("dark",))
+
+
+def test_the_command(run, monkeypatch, found, tmp_path):
+    monkeypatch.setattr("analogsnn.calibrate._gate.GateDesign", lambda: UNSEEN)
+    monkeypatch.setattr("analogsnn.calibrate._blocks.GateDesign", lambda: UNSEEN)
+    out, numbers, page = tmp_path / "gate.toml", tmp_path / "gate.json", tmp_path / "gate.html"
+    status, said, _ = run("calibrate", "nmda_gate", "--out", out, "--json", numbers, "--html", page)
+    assert status == 0
+    assert "nmda_gate on ekv: 1 experiments" in said
+    data = json.loads(numbers.read_text())
+    assert {"parameters", "errors", "valid_range", "command", "error"} <= set(data)
+    assert data["summary"]["current"]["max_relative"] < LIMIT
+    assert tomllib.loads(out.read_text())["block"] == "nmda_gate"
+    assert "Dots: model." in page.read_text()
 
 
 def test_range_warns_outside(found):

@@ -106,7 +106,7 @@ def _say_model(data: dict[str, Any]) -> None:
 def _micrometres(text: str, option: str) -> tuple[float, ...]:
     try:
         values = [
-            parse_quantity(part.strip(), "m", option) if "m" in part else 1e-6 * float(part) for part in text.split(",")
+            parse_quantity(part.strip(), "m", option) if "m" in part else float(part) / 1e6 for part in text.split(",")
         ]
     except ValueError:
         raise InputError(f"{option} is '{text}'; give micrometres with commas, as in 0.5,1,2.") from None

@@ -108,7 +108,13 @@ def compare(card: Path, at: Callable[..., TransistorNeuron], network: CircuitNeu
     for k, i_in in enumerate(INPUTS):
         for engine, name in enumerate(names):
             print(f"{i_in * 1e12:5.0f} pA {name:15s} {table[k, engine, 0]:8.1f} Hz, ratio {table[k, engine, 1]:.3f}")
-    arrows = (("card → circuit", 1, 0), ("circuit → model", 2, 1), ("BSIM3 → model", 2, 0), ("model → network", 3, 2), ("BSIM3 → network", 3, 0))
+    arrows = (
+        ("card → circuit", 1, 0),
+        ("circuit → model", 2, 1),
+        ("BSIM3 → model", 2, 0),
+        ("model → network", 3, 2),
+        ("BSIM3 → network", 3, 0),
+    )
     for name, a, b in arrows:
         error = 100 * (table[:, a] / table[:, b] - 1)
         print(f"{name}: rate {error[:, 0].round(1)} %, ratio {error[:, 1].round(1)} %")
@@ -120,7 +126,12 @@ def draw(table: np.ndarray) -> None:
         figure = new_figure(3.2)
         left, right = figure.subplots(1, 2)
         inputs = 1e12 * np.array(INPUTS)
-        marks = (("ngspice, BSIM3", GREY, "-"), ("circuit, EKV", BLUE, "o"), ("model", ORANGE, "x"), ("network", BLUE, "^"))
+        marks = (
+            ("ngspice, BSIM3", GREY, "-"),
+            ("circuit, EKV", BLUE, "o"),
+            ("model", ORANGE, "x"),
+            ("network", BLUE, "^"),
+        )
         for k, (name, colour, mark) in enumerate(marks):
             left.loglog(inputs, table[:, k, 0], mark, color=colour, label=name, markerfacecolor="none")
             if k:

@@ -46,8 +46,8 @@ class GateDesign(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """One point of a sweep: its bias currents (A) and temperature (°C), the membrane (V), which `quantity` of `_WEIGHTS`
-    it shows (by number), and the output of the circuit (A); arrays `[point]`."""
+    """One point of a sweep: its bias currents (A) and temperature (°C), the membrane (V), which `quantity` of
+    `_WEIGHTS` it shows (by number), and the output of the circuit (A); arrays `[point]`."""
 
     i_dpi: Any
     i_nmda: Any
@@ -74,8 +74,8 @@ def gate(
     - `card`: an EKV card, by name or file. `design`: the experiments.
     - `progress`: called with 1 after each of the `design.size` sweeps.
 
-    **Returns** a `Calibration` whose `model` is a `TransistorGate` with the bench's threshold; `at(i_nmda=…, celsius=…)`
-    gives it at others. Its errors are by `current` (where 10, 25, 50, 75 and 90 % of the open current pass), `open` and
+    **Returns** a `Calibration` whose `model` is a `TransistorGate` with the bench's threshold; `at(i_nmda=…,
+    celsius=…)` gives it at others. Its errors are by `current` (where 10, 25, 50, 75 and 90 % of the open current pass), `open` and
     `rest` (at a membrane of 50 mV, where less than 5 % passes); the first two decide the valid range.
 
     **Raises** `InputError` for another block, and for a card that is none of our engine's.

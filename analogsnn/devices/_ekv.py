@@ -12,14 +12,15 @@ referred to the bulk and all signs flipped for a p device, T in kelvin:
     VT = vt + vl/L + vll/L² + gm f - b vm - dib/L s       vt: threshold at T, mismatch included
     e  = (vgb - VT)/n
     vp = e + (e - vm) ns f                       ns: by how much 1/n grows with the bulk's reverse bias
-    y  = (vp - vsb)/2UT,  lf = ln(1 + e^y),  qf = lf/(1 + kw (T/T0)² e^-y);  lr, qr the same with vdb
+    y  = (vp - vsb)/2UT,  lf = ln(1 + e^y),  qf = lf/(1 + kw (T/T0)² e^-y); lr, qr: by vdb
     IS = 2 n kp (T/T0)^bex W/L UT²
     I  = IS (qf - qr)(qf + qr + 2 cw) (1 + s (1/(ve L) + lam)) / (1 + th UT (lf + lr) + thb f)
 
 The pinch-off voltage is that of a device whose threshold and slope are those at the bias of its source: with ns = 0 and
 bk = 0 it is (vgb - VT)/n. kw and cw are the interpolation of BSIM3: its charge is ln(1 + e^y)/(1 + K e^-y), where K
 falls with its offset voltage, and its saturated current has a linear part in it (Liu et al., BSIM3v3.2.2 manual, UC
-Berkeley 1999, chapters 2 and 3). The terms vl to cw are none of EKV's; each is what a fit to BSIM3 could not do without.
+Berkeley 1999, chapters 2 and 3). The terms vl to cw are none of EKV's; each is what a fit to BSIM3
+could not do without.
 
 A new term costs this file and the card: the tests compare `conductances` with automatic differentiation of
 `drain_current`, and both with ngspice.
@@ -40,14 +41,17 @@ KELVIN = 273.15
 REFERENCE_TEMPERATURE = 300.15  # K, where the card's values hold
 
 # Keys of the card, with the letter of the polarity behind them, and those without.
-POLAR_KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib", "bk", "ns", "vl", "vll", "nl", "tcn", "bex", "lam", "tbk", "thb", "kw", "cw")  # fmt: skip
+POLAR_KEYS = (
+    "n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib", "bk", "ns", "vl", "vll", "nl", "tcn", "bex", "lam", "tbk",
+    "thb", "kw", "cw",
+)  # fmt: skip
 # What a card that does not name them has: it is older than they are.
-OPTIONAL_KEYS = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5, "lam": 0.0, "tbk": 0.0, "thb": 0.0,
-    "kw": 0.0, "cw": 0.0}  # fmt: skip
+OPTIONAL_KEYS = dict.fromkeys(POLAR_KEYS[9:], 0.0) | {"bex": -1.5}
 COMMON_KEYS = ("cox", "cgo", "cjw", "ut", "eps")
 INSTANCE_KEYS = ("w", "l", "dvt", "dbt", "m")
 _ROOT_SHIFT = 1e-9  # V, keeps √p differentiable where p would vanish
-_LEAST = 1e-75  # beside e^y, so that 0/0 cannot happen without an offset; to the fourth power still a number
+# Beside e^y, so that 0/0 cannot happen without an offset; to the fourth power still a number.
+_LEAST = 1e-75
 
 
 class Coefficients(NamedTuple):

@@ -69,7 +69,7 @@ _FREE: Mapping[str, tuple[float, float, str]] = {
 _BY_LENGTH = ("vl", "vll", "nl", "lam")
 _BY_TEMPERATURE, _BY_BODY = ("tcv", "tcn", "bex", "tbk"), ("gm", "bk", "ns", "tbk", "thb")
 _KNEE = ("kw", "cw")
-_ABSENT = {key: 0.0 for key in (*_BY_LENGTH, *_BY_TEMPERATURE, *_BY_BODY, *_KNEE)} | {"bex": -1.5}
+_ABSENT = dict.fromkeys((*_BY_LENGTH, *_BY_TEMPERATURE, *_BY_BODY, *_KNEE), 0.0) | {"bex": -1.5}
 
 
 def _card(x: Any, names: tuple[str, ...]) -> dict[str, Any]:
@@ -137,11 +137,11 @@ def _fit(names: tuple[str, ...], data: Currents, hopeless: float = np.inf) -> tu
     best = np.inf, x
     for turn in range(ROUNDS):
         done = least_squares(
-            lambda x, w=weight: np.concatenate([errors(x) * w, _PULL * (x - start)]), x, method="lm", xtol=1e-6, ftol=1e-6,
+            lambda x, w=weight: np.concatenate([errors(x) * w, _PULL * (x - start)]), x, method="lm",
             jac=lambda x, w=weight: np.concatenate(
                 [np.asarray(_slopes_at(names, x, padded))[:count] * w[:, None], _PULL * np.eye(len(x))]
             ),
-            max_nfev=_EVALUATIONS[turn > 0],
+            max_nfev=_EVALUATIONS[turn > 0], xtol=1e-6, ftol=1e-6,
         )  # fmt: skip
         x = done.x
         size = np.abs(np.expm1(errors(x)))

@@ -1,13 +1,13 @@
 r"""The NMDA gate with what its transistors add to the textbook equation, each effect a term that can be switched off.
 
-A differential pair lets a part of the synapse's current through, two mirrors bring it to the output (own circuit on the
-principle of Chicca et al. 2014, DOI 10.1109/JPROC.2014.2313954). With v the membrane's voltage, $v_{nmda}$ the gate
+A differential pair lets a part of the synapse's current through, two mirrors bring it to the output (own circuit on
+the principle of Chicca et al. 2014, DOI 10.1109/JPROC.2014.2313954). With v the membrane's voltage, $v_{nmda}$ the gate
 voltage of a diode that carries $I_{nmda}$ and r the ratio in which the pair divides its current,
 
-$$\ln r = \frac{v - v_{nmda} + \delta}{n_i U_T}, \qquad I_{out} = M_p\Big(M_n\Big(\frac{I_{dpi}\, r}{1 + r}\Big)\Big)\, a$$
+$$\ln r = \frac{v - v_{nmda} + \delta}{n_i U_T}, \qquad I_{out} = a M_p\big(M_n(I_{dpi}\, r/(1 + r))\big)$$
 
-in weak inversion; above it the pair is less steep, by $(\sqrt{I_2} - \sqrt{I_1})/\sqrt{I_{Si}}$ of its branches (the EKV
-law to first order). $v_{nmda}$ follows from $I(v) = I_S \ln^2(1 + e^{(v - V_T)/2nU_T})$, the law that also makes a
+in weak inversion; above it the pair is less steep, by $(\sqrt{I_2} - \sqrt{I_1})/\sqrt{I_{Si}}$ of its branches (the
+EKV law to first order). $v_{nmda}$ follows from $I(v) = I_S \ln^2(1 + e^{(v - V_T)/2nU_T})$, the law that also makes a
 membrane's current of its voltage, so that $r = (I_{mem}/I_{nmda})^{n/n_i}$: the textbook's gate with the exponent
 $\kappa_p/\kappa_n$. A mirror M gives an off-current where it is given none; δ and a come from unequal drain voltages.
 """

@@ -15,7 +15,7 @@ _STEERING = 3  # fixed-point iterations; the correction is below 0.3 up to 10 nA
 
 
 def law_voltage(share: jax.Array, *, moderate: bool) -> jax.Array:
-    r"""(v - V_T)/n U_T at which $\ln^2(1 + e^{x/2})$ is `share`, a current over I_S; its logarithm if not `moderate`."""
+    r"""(v - V_T)/n U_T at which $\ln^2(1 + e^{x/2})$ is `share`, a current over I_S; ln if not `moderate`."""
     root = jnp.sqrt(share)
     # 2 ln(e^y - 1), without overflow
     return 2 * (root + jnp.log(-jnp.expm1(-root))) if moderate else jnp.log(share)

@@ -2,9 +2,9 @@ r"""The network's neuron with the constants of a calibrated circuit, and how far
 
 A network steps $\dot u = \frac{\kappa}{C U_T}[\frac{I_{in}}{1+e^u/I_g} - I_\tau + g\,e^u]$ from the reset to the spike,
 and rests for $t_{ref} = C_r V/I_{ref}$. Its interval is a quadrature, so that the capacitance, the gain, the feedback,
-the threshold, the reset and the refractory voltage that suit a circuit best are a fit of seconds. What the equation lacks of
-the circuit (`models.TransistorNeuron`) is in the errors: moderate inversion, the leak that fades near the reset, the
-Early effect, a reset that lets go slowly, and the laws of temperature beyond that of $U_T$.
+the threshold, the reset and the refractory voltage that suit a circuit best are a fit of seconds. What the equation
+lacks of the circuit (`models.TransistorNeuron`) is in the errors: moderate inversion, the leak that fades near the reset,
+the Early effect, a reset that lets go slowly, and the laws of temperature beyond that of $U_T$.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def circuit_neuron(found: Calibration) -> CircuitNeuron:
     if found.block != "adexp_neuron":
         raise InputError(f"this is a calibration of {found.block}; the network's neuron takes one of adexp_neuron.")
     rows = [row for row in found.errors if row.quantity == "rate" and row.condition["i_ahpw"] < _ADAPTS]
-    given = [np.array([row.condition[name] for row in rows]) for name in ("i_in", "i_tau", "i_gain", "i_ref", "celsius")]
+    given = [
+        np.array([row.condition[name] for row in rows]) for name in ("i_in", "i_tau", "i_gain", "i_ref", "celsius")
+    ]
     seen = np.array([row.circuit for row in rows])
     p = found.parameters
     kappa, c_ref = 1 / p["n"], p["c_ref"] + p["c_ref_extra"]
@@ -126,7 +128,9 @@ def _ut(celsius: Any) -> Any:
     return _UT0 * (celsius + _KELVIN) / _T0
 
 
-def _period(values: Any, kappa: float, c_ref: float, i_in: Any, i_tau: Any, i_gain: Any, i_ref: Any, celsius: Any) -> Any:
+def _period(
+    values: Any, kappa: float, c_ref: float, i_in: Any, i_tau: Any, i_gain: Any, i_ref: Any, celsius: Any
+) -> Any:
     """Interval (s) between spikes, and the slowest net current (A) on the way, negative below rheobase."""
     c_mem, gain, threshold, reset, feedback, v_ref = values
     low, high = jnp.log(reset), jnp.log(threshold)

@@ -17,8 +17,10 @@ from ..netlist import Device, Evaluator, Netlist, write_netlist
 _TOLERANCE = 1e-6
 _KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib")
 # Later terms; a card that does not name them is without them.
-_OPTIONAL = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5, "lam": 0.0, "tbk": 0.0, "thb": 0.0,
-    "kw": 0.0, "cw": 0.0}  # fmt: skip
+_OPTIONAL = {
+    "bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5, "lam": 0.0, "tbk": 0.0, "thb": 0.0,
+    "kw": 0.0, "cw": 0.0,
+}  # fmt: skip
 # Drain, gate, source and bulk against bulk, for the n device: moderate inversion, saturated.
 _POINT = (0.9, 0.45, 0.05, 0.0)
 

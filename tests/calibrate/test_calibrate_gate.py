@@ -1,4 +1,4 @@
-"""The NMDA gate's model against its circuit: fitted on a few sweeps, judged on those and on one that it has not seen."""
+"""The NMDA gate's model against its circuit: fitted on a few sweeps, judged on those and on another one."""
 
 from __future__ import annotations
 

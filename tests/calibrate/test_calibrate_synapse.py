@@ -60,12 +60,16 @@ def test_file_holds_the_parameters(found):
 
 
 def test_blocks_without_a_synapse():
-    with pytest.raises(InputError, match="no synapse to calibrate in 'wta'; there are dpi_synapse and dpi_synapse_sink"):
+    with pytest.raises(
+        InputError, match="no synapse to calibrate in 'wta'; there are dpi_synapse and dpi_synapse_sink"
+    ):
         synapse("wta")
 
 
 def test_blocks_without_a_model():
-    wanted = "no model to calibrate for 'wta'; there are models for dpi_synapse, dpi_synapse_sink, adexp_neuron, nmda_gate"
+    wanted = (
+        "no model to calibrate for 'wta'; there are models for dpi_synapse, dpi_synapse_sink, adexp_neuron, nmda_gate"
+    )
     for ask in (calibrate, experiments):
         with pytest.raises(InputError, match=wanted):
             ask("wta")

@@ -34,7 +34,14 @@ TERMS = {
         "ekv_lamn": 0.02,
         "ekv_lamp": 0.01,
     },
-    "temperature": {"ekv_tcnn": -0.03, "ekv_tcnp": 0.02, "ekv_bexn": -1.1, "ekv_bexp": -1.7, "ekv_tbkn": 0.1, "ekv_tbkp": -0.05},
+    "temperature": {
+        "ekv_tcnn": -0.03,
+        "ekv_tcnp": 0.02,
+        "ekv_bexn": -1.1,
+        "ekv_bexp": -1.7,
+        "ekv_tbkn": 0.1,
+        "ekv_tbkp": -0.05,
+    },
 }
 TERMS["all"] = {name: value for terms in TERMS.values() for name, value in terms.items()}
 POINTS = [(0.4, 0.0, 0.9), (0.2, 0.0, 0.05), (0.7, 0.3, 0.1), (1.8, 0.0, 1.8), (0.5, 0.2, 0.2001), (0.3, -0.1, 0.6)]

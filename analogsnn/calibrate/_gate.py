@@ -74,9 +74,9 @@ def gate(
     - `card`: an EKV card, by name or file. `design`: the experiments.
     - `progress`: called with 1 after each of the `design.size` sweeps.
 
-    **Returns** a `Calibration` whose `model` is a `TransistorGate` with the bench's threshold; `at(i_nmda=…,
-    celsius=…)` gives it at others. Its errors are by `current` (where 10, 25, 50, 75 and 90 % of the open current pass), `open` and
-    `rest` (at a membrane of 50 mV, where less than 5 % passes); the first two decide the valid range.
+    **Returns** a `Calibration` whose `model` is a `TransistorGate` with the bench's threshold; at others it is given by
+    `at(i_nmda=…, celsius=…)`. Its errors are by `current` (where 10, 25, 50, 75, 90 % of the open current pass), `open`
+    and `rest` (at a membrane of 50 mV, where less than 5 % passes); the first two decide the valid range.
 
     **Raises** `InputError` for another block, and for a card that is none of our engine's.
     """

@@ -3,8 +3,8 @@ r"""The network's neuron with the constants of a calibrated circuit, and how far
 A network steps $\dot u = \frac{\kappa}{C U_T}[\frac{I_{in}}{1+e^u/I_g} - I_\tau + g\,e^u]$ from the reset to the spike,
 and rests for $t_{ref} = C_r V/I_{ref}$. Its interval is a quadrature, so that the capacitance, the gain, the feedback,
 the threshold, the reset and the refractory voltage that suit a circuit best are a fit of seconds. What the equation
-lacks of the circuit (`models.TransistorNeuron`) is in the errors: moderate inversion, the leak that fades near the reset,
-the Early effect, a reset that lets go slowly, and the laws of temperature beyond that of $U_T$.
+lacks of the circuit (`models.TransistorNeuron`) is in the errors: moderate inversion, a leak that fades near the
+reset, the Early effect, a reset that lets go slowly, and the laws of temperature beyond that of $U_T$.
 """
 
 from __future__ import annotations

@@ -47,8 +47,12 @@ TERMS["all"] = {name: value for terms in TERMS.values() for name, value in terms
 POINTS = [(0.4, 0.0, 0.9), (0.2, 0.0, 0.05), (0.7, 0.3, 0.1), (1.8, 0.0, 1.8), (0.5, 0.2, 0.2001), (0.3, -0.1, 0.6)]
 
 
-@pytest.mark.parametrize("celsius", [-20.0, 27.0, 85.0])
-@pytest.mark.parametrize("terms", TERMS)
+# Away from 27 °C those that have laws of temperature, and all together: a deck takes a second, most of it to read.
+CASES = [(terms, 27.0) for terms in TERMS]
+CASES += [(terms, celsius) for terms in ("plain", "temperature", "all") for celsius in (-20.0, 85.0)]
+
+
+@pytest.mark.parametrize(("terms", "celsius"), CASES)
 def test_agrees_with_its_equations(terms, celsius):
     card = {**CARD, **TERMS[terms]}
     deck = ["t", ".include circuits/cards/ekv.lib", f".temp {celsius}"]

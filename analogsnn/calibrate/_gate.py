@@ -138,7 +138,8 @@ def run_gate(netlist: Netlist, design: GateDesign, progress: Callable[[float], N
         if progress is not None:
             progress(1)
     columns = np.array(points).T
-    return Opening(*columns[:4], columns[4].astype(int), columns[5])
+    i_dpi, i_nmda, celsius, v_mem, quantity, i_out = columns
+    return Opening(i_dpi, i_nmda, celsius, v_mem, quantity.astype(int), i_out)
 
 
 def _start(netlist: Netlist) -> dict[str, float]:

@@ -172,7 +172,7 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
     """Current into the drain (A) of an n device; voltages (V) against the bulk, mirrored for a p device."""
     vds = vd - vs
     s = jnp.sqrt(vds * vds + c.eps2)
-    pinch = (vg - c.threshold) * c.slope
+    pinch, rise = (vg - c.threshold) * c.slope, 0.0
     if c.body is not None:
         low = 0.5 * (vs + vd - s)
         x = c.phi + low
@@ -235,6 +235,7 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
     steer = vds / s  # ∂s/∂vd = -∂s/∂vs
     pinch = (vg - c.threshold) * c.slope
     pinch_g, pinch_s, pinch_d = c.slope, 0.0, 0.0
+    rise = rise_x = low_s = low_d = 0.0
     if c.body is not None:
         low, low_s, low_d = 0.5 * (vs + vd - s), 0.5 * (1 + steer), 0.5 * (1 - steer)
         x = c.phi + low
@@ -260,10 +261,10 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
     if c.body is None:
         scale, square = c.specific, (lf - lr) * (lf + lr)
 
-        def by(f: Any, r: Any, stretch: Any, _: Any) -> Any:
+        def short(f: Any, r: Any, stretch: Any, _: Any) -> Any:
             return scale * (2 * (lf * (gf * f) - lr * (gr * r)) * early + square * stretch)
 
-        fallen = bent
+        by, fallen = short, bent
     else:
         hf, hr = _held(c, yf, tail_f), _held(c, yr, tail_r)
         qf, qr = lf * hf, lr * hr
@@ -275,10 +276,12 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
         # qf = lf hf: d qf = hf d lf + qf (1 - hf)/2UT d(pinch - vs)
         held_f, held_r = qf * (1 - hf) * c.thermal, qr * (1 - hr) * c.thermal
 
-        def by(f: Any, r: Any, stretch: Any, fall: Any) -> Any:
+        def long(f: Any, r: Any, stretch: Any, fall: Any) -> Any:
             lf_v, lr_v = gf * f, gr * r
             qf_v, qr_v = hf * lf_v + held_f * f, hr * lr_v + held_r * r
             rising = 2 * (qf * qf_v - qr * qr_v) + c.share * (qf_v - qr_v)
             return scale * (rising * early + square * stretch - drop * (lf_v + lr_v) - fall)
+
+        by = long
 
     return (scale * square * early, *(by(*each) for each in zip(to_f, to_r, bent, fallen, strict=True)))

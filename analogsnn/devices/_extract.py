@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +132,9 @@ def _fit(names: tuple[str, ...], data: Currents, hopeless: float = np.inf) -> tu
     def errors(x: np.ndarray) -> np.ndarray:
         return np.asarray(_errors_at(names, x, padded))[:count]
 
+    def slopes(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.asarray(_slopes_at(names, x, padded))[:count] * w[:, None], _PULL * np.eye(len(x))])
+
     base = np.where(data.current > CORE[1], STRONG_WEIGHT, 1.0)
     base = np.where(data.drain - data.source < TRIODE - 1e-9, TRIODE_WEIGHT * base, base)
     weight, core, x = base.copy(), data.core, start
@@ -138,9 +142,7 @@ def _fit(names: tuple[str, ...], data: Currents, hopeless: float = np.inf) -> tu
     for turn in range(ROUNDS):
         done = least_squares(
             lambda x, w=weight: np.concatenate([errors(x) * w, _PULL * (x - start)]), x, method="lm",
-            jac=lambda x, w=weight: np.concatenate(
-                [np.asarray(_slopes_at(names, x, padded))[:count] * w[:, None], _PULL * np.eye(len(x))]
-            ),
+            jac=cast(Any, partial(slopes, weight)),
             max_nfev=_EVALUATIONS[turn > 0], xtol=1e-6, ftol=1e-6,
         )  # fmt: skip
         x = done.x

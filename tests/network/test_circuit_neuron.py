@@ -40,7 +40,8 @@ def calibration(block="adexp_neuron"):
 
 def test_rate_is_that_of_the_network():
     inputs = (60e-12, 200e-12, 1e-9)
-    cells = [Population(name=f"p{k}", size=1, neuron=TRUTH.neuron(i, **BIASES)) for k, i in enumerate(inputs)]
+    neurons = [TRUTH.neuron(i, i_tau=20e-12, i_gain=40e-12, i_ref=500e-12) for i in inputs]
+    cells = tuple(Population(name=f"p{k}", size=1, neuron=neuron) for k, neuron in enumerate(neurons))
     devices = lanes(Network(populations=cells, physics=TRUTH.physics()), [Mismatch(cv=0.0)])
     spikes = simulate(devices, Events(np.zeros(0), np.zeros(0, int)), 0.04, dt=STEP)
     wanted = TRUTH.rate(np.array(inputs), **BIASES)

@@ -2,6 +2,8 @@
 
 from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
+from ._circuit_neuron import CircuitNeuron as CircuitNeuron
+from ._circuit_neuron import circuit_neuron as circuit_neuron
 from ._classify import GAP as GAP
 from ._classify import Samples as Samples
 from ._classify import accuracy as accuracy

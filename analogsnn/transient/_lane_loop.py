@@ -33,6 +33,7 @@ class Lanes(NamedTuple):
     rejected: Any
     ratio: Any
     previous: Any
+    rest: Any
 
 
 class Load(NamedTuple):
@@ -75,7 +76,7 @@ def advance_lanes(
         s, rows, count = carry
         begin, edge, value, slope = apart(look_up)(inputs, s.segment)
         line = Segment(begin, 0.5 * (begin + edge), value, slope, inputs.smooth)
-        tried = try_step(topology, tableau, parts, line, edge, control, s.t, s.h, s.y, s.previous)
+        tried = try_step(topology, tableau, parts, line, edge, control, s.t, s.h, s.y, s.previous, s.rest)
         running = s.status == RUNNING
         good = tried.good & running
         at_edge = good & tried.lands
@@ -85,7 +86,7 @@ def advance_lanes(
         new = Lanes(
             t=tried.t, h=tried.h_next, y=jnp.where(good, tried.step.y1, s.y),
             segment=s.segment + (at_edge & (edge < end)), status=status, steps=s.steps + good,
-            rejected=s.rejected + ~good, ratio=tried.ratio, previous=tried.error,
+            rejected=s.rejected + ~good, ratio=tried.ratio, previous=tried.error, rest=tried.rest,
         )  # fmt: skip
         new = jax.tree.map(lambda a, b: jnp.where(running, a, b), new, s)
         return new, jax.lax.dynamic_update_slice(rows, row[None], (count, 0, 0)), count + 1

@@ -146,7 +146,7 @@ def prepare(family: Family, chosen: Sequence[int], width: int) -> Batch:
     zero = np.zeros(width)
     lanes = Lanes(
         t=zero, h=np.full(width, FIRST_STEP), y=x0.T, segment=zero.astype(int), status=status, steps=zero.astype(int),
-        rejected=zero.astype(int), ratio=np.zeros(x0.T.shape), previous=zero,
+        rejected=zero.astype(int), ratio=np.zeros(x0.T.shape), previous=zero, rest=zero,
     )  # fmt: skip
     inputs = [drive.inputs for drive in every]
     load = Load(sparse(topology, equations(topology, family.extended, values)), _tables(inputs), lanes)

@@ -1,4 +1,10 @@
-"""The adaptive loop around a Rosenbrock step: edges of the inputs are step boundaries, every accepted step is kept."""
+"""The adaptive loop around a Rosenbrock step: edges of the inputs are step boundaries, every accepted step is kept.
+
+The error of a step is held in volts and in time. A membrane at rest moves by 60 V/s, so that what is allowed in volts,
+0.5 µV, makes its next spike 8 ns late, and a node that a spike barely touches microseconds. Where a state is slow its
+error is therefore held as a shift in time: to a share of the longest recent step, which is what a rest takes. Spikes,
+which take most of the steps, are hardly touched by that. docs/gradients.md has what it does to derivatives.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +26,21 @@ RUNNING, DONE, SHRUNK, BUDGET = 0, 1, 2, 3
 # A step of less than this fraction of the time scale resolves nothing in 64 bit.
 SMALLEST = 1e-19
 SAFETY, SHRINK, GROW = 0.9, 0.2, 6.0
+# A step may make no state late by more than this times the relative tolerance times the longest recent step: 1 ns at
+# 1e-6 and steps of 0.1 ms. Of steps past the last thousand, as long as a spike, less and less is remembered.
+LATE, FADE = 10.0, 0.999
+# No tolerance is made smaller than rounding errors by that (V).
+ROUNDING = 1e-12
 
 
 class Control(NamedTuple):
-    """Accuracy of a run: relative error per step, absolute error in V, longest step in s."""
+    """Accuracy of a run: relative error per step, absolute error in V, longest step in s, and by how much the tolerance
+    of a slow state may become smaller so that nothing is late (1: not at all)."""
 
     rtol: Any
     atol: Any
     longest: Any
+    tightest: Any
 
 
 class State(NamedTuple):
@@ -42,6 +55,7 @@ class State(NamedTuple):
     status: Any
     ratio: Any  # [state]: error over tolerance in the last step that was tried
     previous: Any  # error of the last accepted step
+    rest: Any  # s: the longest of the recent steps
     rows: Any
 
 
@@ -57,6 +71,7 @@ class Tried(NamedTuple):
     shrunk: Any
     t: Any
     h_next: Any
+    rest: Any
 
 
 @partial(jax.jit, static_argnames=("topology", "extended"))
@@ -67,12 +82,12 @@ def equation(topology: Topology, extended: bool, values: Values) -> System:
 
 def try_step(
     topology: Topology, tableau: Tableau, parts: System, line: Segment, edge: Any, control: Control, t: Any, h: Any,
-    y: Any, previous: Any,
+    y: Any, previous: Any, rest: Any,
 ) -> Tried:  # fmt: skip
     """Try a step from state y at time t, of length h or to the `edge` where the segment `line` of the inputs ends.
 
-    `previous` is the error of the last step. Every array may have a trailing axis of lanes, `t`, `h`, `edge` and
-    `previous` one number for each.
+    `previous` is the error of the last step, `rest` the longest of the recent ones (s). Every array may have a trailing
+    axis of lanes, `t`, `h`, `edge`, `previous` and `rest` one number for each.
     """
     left = edge - t
     lands = h >= left * (1 - 1e-9)
@@ -81,6 +96,9 @@ def try_step(
     solver = partial(factor, topology.levels) if y.ndim == 1 else partial(lane_factor, topology)
     step = rosenbrock_step(tableau, y, h, parts.mass, first, rate, solver)
     scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(step.y1))
+    long = jnp.maximum(h, FADE * rest)
+    late = LATE * control.rtol * long * jnp.abs(step.y1 - y) / h
+    scale = jnp.clip(late, jnp.minimum(jnp.maximum(control.tightest * scale, ROUNDING), scale), scale)
     ratio = jnp.abs(step.error) / scale
     error = jnp.sqrt(jnp.sum(ratio * ratio, axis=0) / max(y.shape[0], 1))
     error = jnp.where(jnp.isfinite(error), jnp.maximum(error, 1e-10), 1e10)
@@ -93,6 +111,7 @@ def try_step(
     return Tried(
         h=h, lands=lands, step=step, ratio=ratio, error=error, good=good, shrunk=(h < SMALLEST) & ~good,
         t=jnp.where(good, jnp.where(lands, edge, t + h), t), h_next=h_next,
+        rest=jnp.where(good, long, rest),
     )  # fmt: skip
 
 
@@ -115,7 +134,8 @@ def advance(
 
     def body(s: State) -> State:
         edge = edges[s.segment + 1]
-        tried = try_step(topology, tableau, parts, segment(inputs, s.segment), edge, control, s.t, s.h, s.y, s.previous)
+        line = segment(inputs, s.segment)
+        tried = try_step(topology, tableau, parts, line, edge, control, s.t, s.h, s.y, s.previous, s.rest)
         step, good = tried.step, tried.good
         row = jnp.concatenate([jnp.stack([s.t, tried.h]), step.y1, *step.dense])
         at_edge = good & tried.lands
@@ -125,7 +145,8 @@ def advance(
             t=tried.t, h=tried.h_next, y=jnp.where(good, step.y1, s.y), segment=s.segment + (at_edge & (edge < end)),
             count=count, rejected=s.rejected + ~good,
             status=jnp.where((status == RUNNING) & (count >= limit), BUDGET, status), ratio=tried.ratio,
-            previous=tried.error, rows=jax.lax.dynamic_update_slice(s.rows, row[None], (s.count, 0)),
+            previous=tried.error, rest=tried.rest,
+            rows=jax.lax.dynamic_update_slice(s.rows, row[None], (s.count, 0)),
         )  # fmt: skip
 
     return jax.lax.while_loop(lambda s: s.status == RUNNING, body, state)
@@ -136,5 +157,5 @@ def start(y: Any, h: float) -> State:
     zero = np.zeros((), dtype=int)
     return State(
         t=np.zeros(()), h=np.asarray(h, dtype=float), y=y, segment=zero, count=zero, rejected=zero, status=zero,
-        ratio=np.zeros(y.shape), previous=np.zeros(()), rows=np.zeros((0, 0)),
+        ratio=np.zeros(y.shape), previous=np.zeros(()), rest=np.zeros(()), rows=np.zeros((0, 0)),
     )  # fmt: skip

@@ -57,6 +57,16 @@ def ring(size: int, stop: str) -> Circuit:
     return read(f"ring\n{BIASES}{''.join(cells)}{''.join(links)}.tran 10u {stop}\n")
 
 
+def resting(stop: str) -> Circuit:
+    """Two neurons with adaptation that rest for milliseconds between spikes, 5 % apart. They share their biases alone,
+    each of which a spike of either pushes."""
+    biases = BIASES
+    for old, new in (("vref 2n", "vref 200p"), ("vahpw 0 1f", "vahpw 0 500p"), ("vahplk 5p", "vahplk 2p")):
+        biases = biases.replace(old, new)
+    biases = biases.replace("vahpthr 5p", "vahpthr 2p")
+    return read(f"two that rest\n{biases}{neuron(1, '200p')}{neuron(2, '210p')}.tran 100u {stop}\n")
+
+
 def synchronised(stop: str) -> Circuit:
     """Two cells at 3 kHz, half a per cent apart, that drive each other so strongly that they spike together."""
     biases = BIASES.replace("Irf vb vref 2n", "Irf vb vref 5n").replace("Ig vgain 0 200p", "Ig vgain 0 400p")

@@ -19,7 +19,7 @@ from analogsnn.circuit import Circuit
 from analogsnn.measure import spike_times
 from analogsnn.transient import transient
 
-from .coupled import driven, ring, rivals, synchronised, winner
+from .coupled import driven, resting, ring, rivals, synchronised, winner
 
 FILE = Path(__file__).with_name("coupled_derivatives.json")
 RTOL = 1e-9
@@ -57,6 +57,7 @@ CASES = {
     "pair": Case(partial(ring, 2), 9e-3, ("spk1", "spk2"), ("xs1.xtau.w", "xn1.cm", "xn2.xl3.dvt")),
     "three": Case(partial(ring, 3), 7e-3, ("spk1", "spk2", "spk3"), ("xs1.xtau.w", "xn1.cm")),
     "five": Case(partial(ring, 5), 7e-3, ("spk1", "spk2", "spk3"), ("xn1.cm", "xs1.xtau.w"), finer=20),
+    "resting": Case(resting, 10e-3, ("spk1", "spk2"), ("xn1.cm",)),
     "driven": Case(driven, 4.3e-3, ("spk1",), ("xn1.cm", "xn1.xl3.dvt", "xs1.xtau.w", "vp.td")),
     "synchronised": Case(synchronised, 4.4e-3, ("spk1", "spk2"), ("xn1.cm", "xs1.xtau.w"), finer=50),
     "rivals": Case(rivals, 9e-3, ("spk1", "spk2"), ("xn1.cm", "xs1.xtau.w"), finer=50),

@@ -120,6 +120,28 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "target ≤ 1: met" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["gain_contol"], "There is no example 'gain_contol'; did you mean 'gain_control'?"),
+        (["nosuch"], "There is no example 'nosuch'; there are heart_rate, "),
+        (["gain_control", "--chips", "0"], "--chips"),
+        (["gain_control", "--chips", "-3"], "--chips"),
+        (["gain_control", "--out", "FILE"], "cannot be written: File exists."),
+        (["gain_control", "--out", "FILE/below"], "cannot be written: Not a directory."),
+        (["gain_control", "--json", "."], "cannot be written: it is a folder. Name a file."),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(words, sentence, run, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("a file")
+    status, out, err = run("example", *(w.replace("FILE", str(file)) for w in words))
+    assert (status, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert file.read_text() == "a file"
+
+
 def test_an_unknown_name():
     with pytest.raises(InputError, match="no example 'delay_motoin'; did you mean 'delay_motion'"):
         run_system("delay_motoin")

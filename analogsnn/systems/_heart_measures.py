@@ -37,6 +37,8 @@ DT = 2e-4  # s
 COARSE = 4e-4
 LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the chip is slower
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
+# bpm: the outer two of three boundaries are 10 bpm apart; a quarter of that is left to where a chip has them.
+EARLY = 7.5
 RESET, SETTLED = 22.0, 25.0  # s; flags count from the latter on
 EVERY = 0.25  # s between readings of the zone
 
@@ -68,14 +70,27 @@ class Course:
 
 @dataclass(frozen=True)
 class Flags:
-    """What detectors said, one series each.
-
-    `when`: flags (s) of each; `delay`: from the beginning of the rise to its first flag (s, NaN: missed).
-    """
+    """What detectors said of rises: `when`, the flags (s) of each series."""
 
     course: Course
     when: list[np.ndarray]
-    delay: np.ndarray
+
+    @property
+    def delay(self) -> np.ndarray:
+        """From the beginning of each rise to its first flag that is not early (s, NaN: missed)."""
+        start, _, end = self.course.ends
+        found = [[t - start for t in w if self._known <= t < end] for w in self.when]
+        return np.array([f[0] if f else np.nan for f in found])
+
+    @property
+    def early(self) -> np.ndarray:
+        """Whether each rise was flagged before the rate had risen by `EARLY`: a false flag, though a rise follows."""
+        return np.array([bool(np.any((w >= SETTLED) & (w < self._known))) for w in self.when])
+
+    @property
+    def _known(self) -> float:
+        """When the rate has risen by `EARLY` (s)."""
+        return float(self.course.ends[0] + self.course.rising * EARLY / self.course.rise)
 
 
 @dataclass(frozen=True)
@@ -89,10 +104,7 @@ class Calm:
 
 def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course) -> Flags:
     """Flags of every chip on its own series, which rises."""
-    when = watched(chips, series, float(course.ends[-1]))
-    start, _, end = course.ends
-    delay = [next((t - start for t in w if start <= t < end), np.nan) for w in when]
-    return Flags(course, when, np.array(delay))
+    return Flags(course, watched(chips, series, float(course.ends[-1])))
 
 
 def calm(chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitter: float, seed: int) -> Calm:

@@ -121,12 +121,12 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
 
 
 def _reduced(source, chips: int, seed: int) -> Result:
-    """One boundary, one rise in a hundred seconds, chips with a quarter of the mismatch that are not trimmed."""
+    """One boundary, one quick rise, chips with a quarter of the mismatch, or less for rises, that are not trimmed."""
     cv, zones, rises = CV / 4, (75.0,), (80.0, 85.0, 90.0)
     members = untrimmed(heart_rate_network(2, _ideal(zones)), chips, seed, cv)
     semi, *_ = run_all([(retimed(source, zones, seed=seed), members)], zones, dt=DT)
     course = Course(flat=40.0, rising=50.0, after=15.0, rise=25.0)
-    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv)
+    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv / 4)
     found = detected(watchers, [course.series(source, 73.0, seed=seed + k) for k in range(chips)], course)
     still = {"flat": calm(watchers, source, np.full(chips, 73.0), 15.0, JITTERS["flat"], seed)}
     alone = kept_alone(chips, seed, 40.0)

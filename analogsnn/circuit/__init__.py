@@ -12,6 +12,7 @@ from ._inputs import moving_formulas as moving_formulas
 from ._inputs import segment as segment
 from ._precision import use_float64 as use_float64
 from ._rows import Entries as Entries
+from ._rows import Pattern as Pattern
 from ._rows import Rows as Rows
 from ._system import Currents as Currents
 from ._system import Structure as Structure

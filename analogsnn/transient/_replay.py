@@ -15,15 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Inputs, System, Topology, Wiring, segment
+from ..circuit import Inputs, Segment, System, Topology, Wiring, segment
 from ..errors import InputError
 from ._tableaus import Tableau
-from ._transport import forced, frame_of, moved, whole
+from ._transport import forced, frames_of, moved, whole
 
 CHUNK = 4096  # steps in a call of the compiled program
-# What a piece of steps needs while its derivatives are worked out, in numbers: 1 MB, which stays near the processor.
-# (A neuron's 256 steps side by side took three times as long for each as 16 of them.)
-PIECE_SIZE = 2**17
+# What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stays near the processor.
+PIECE_SIZE = 2**19
 LONGEST_PIECE, SHORTEST_PIECE = 64, 16
 
 
@@ -128,13 +127,16 @@ def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
         steps, previous, values = known
         parts = whole(numbers, wiring)
 
-        def prepared(s: Steps, last: Any) -> Any:
-            (line, _), (d_line, d_edge) = jax.jvp(
-                lambda i: (segment(i, s.segment), moved_edge(parts, i, segment(i, s.segment), last, s.t)),
-                (inputs,), (d_inputs,),
-            )  # fmt: skip
-            frame, taken, _ = frame_of(topology, tableau, parts, line, s.y, s.t, s.h)
-            return frame, forced(topology, tableau, wiring, numbers, line, s.y, s.t, taken, d_numbers, d_line), d_edge
+        def entered(inputs: Inputs) -> tuple[Segment, Any]:
+            """The segment of each step, and how far an edge before it that moves has moved its start."""
+            edge = jax.vmap(lambda k, last, t: moved_edge(parts, inputs, segment(inputs, k), last, t))
+            line = segment(inputs, steps.segment)
+            return line._replace(value=line.value.T, slope=line.slope.T), edge(steps.segment, previous, steps.t)
+
+        (line, _), (d_line, d_edge) = jax.jvp(entered, (inputs,), (d_inputs,))
+        at = line, steps.y.T, steps.t, steps.h
+        frames, taken, _ = frames_of(topology, tableau, parts, *at)
+        pushed = forced(topology, tableau, wiring, numbers, *at, taken, d_numbers, d_line)
 
         def body(d_y: Any, given: Any) -> Any:
             frame, pushed, edge, real = given
@@ -142,7 +144,7 @@ def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
             vectors = jnp.stack([d.start, d.end, *(tableau.dense @ d.increments), d.tau])[:, chosen]
             return jnp.where(real, d.after, d_y), jnp.where(real, vectors, 0.0)
 
-        d_y, d_values = jax.lax.scan(body, d_y, (*jax.vmap(prepared)(steps, previous), valid))
+        d_y, d_values = jax.lax.scan(body, d_y, (frames, pushed, d_edge, valid))
         return (y, values), (d_y, d_values)
 
     return piece

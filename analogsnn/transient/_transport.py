@@ -8,7 +8,7 @@ Then, with J = ∂f/∂y,
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
 so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T u - T (J u +
-∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_phases`) such
+∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_ties`) such
 that η and φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
 """
 
@@ -22,10 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..circuit import Segment, System, Topology, Wiring
-from ._elimination import factor, inverted
+from .._apart import apart
+from ..circuit import Entries, Pattern, Segment, System, Topology, Wiring
+from ._elimination import factor
 from ._field import by_inputs, linearisation, stage_rate
-from ._rosenbrock import Step, interpolated_slope, looped_step, rosenbrock_step
+from ._lane_elimination import lane_factor
+from ._rosenbrock import Step, interpolated_slope, rosenbrock_step
 from ._tableaus import Tableau
 
 # A state that moves slower than this (V/s) has no phase worth speaking of.
@@ -54,7 +56,7 @@ class Transported(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a step does to tangents: everything that does not depend on them."""
+    """What steps do to tangents, `[step, …]`: everything that does not depend on them."""
 
     f: Any  # [state]: dy/dt at the start
     phases: Any  # [state, state]: the phases are this times δy, and a part that the parameters force
@@ -67,20 +69,23 @@ class Frame(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A step as it was taken: what the derivatives by the parameters are worked out along.
+    """Steps as they were taken: what the derivatives by the parameters are worked out along.
 
-    `states [stage, state]` at `late` (s) after the start are those of the stages from the second one on, and the end;
-    `increments [stage, state]` all U_i; `sources` what `_phases` wants to know.
+    `states [state, stage, step]` at `late [stage, step]` (s) after the start are those of the stages from the second
+    one on, and the end; `increments [state, stage, step]` all U_i; `felt [state, stage, step]` and `tied [state, state,
+    step]` make the phases of what pushes the states, as `_ties` has it.
     """
 
     late: Any
     states: Any
     increments: Any
-    sources: tuple[Any, ...]
+    felt: Any
+    tied: Any
 
 
 class Forced(NamedTuple):
-    """What the parameters add to the tangents of a step: to the rates `[stage, state]`, and to the phases `[state]`."""
+    """What the parameters add to the tangents of steps: to the rates `[step, stage, state]`, and to the phases
+    `[step, state]`."""
 
     rates: Any
     tau: Any
@@ -96,75 +101,107 @@ class Moved(NamedTuple):
     after: Any
 
 
-def frame_of(
+def lanes_of(topology: Topology, parts: System) -> System:
+    """The equations for many steps side by side, steps being the last axis."""
+    last = jax.tree.map(lambda a: jnp.asarray(a)[..., None], (parts.currents.fet, parts.currents.linear_x, parts.mass))
+    fet, linear, mass = last
+    currents = parts.currents._replace(fet=fet, linear_x=Entries.of(topology.touching, linear))
+    return parts._replace(currents=currents, mass=Entries.of(topology.touching, mass))
+
+
+def frames_of(
     topology: Topology, tableau: Tableau, parts: System, line: Segment, y: Any, t: Any, h: Any
 ) -> tuple[Frame, Taken, Step]:
-    """What the step of length h from y does to tangents, and the step itself."""
-    mass, inverse = parts.mass, parts.inverse_mass
-    late = np.append(tableau.alpha[1:], 1.0) * h  # the stages after the first, and the end
+    """What steps of lengths h from y do to tangents, and the steps themselves.
 
-    def slopes_at(y: Any, t: Any) -> Any:
-        return linearisation(topology, parts, line, t, y)
-
-    first = slopes_at(y, t)
-    _, slope, by_t = first
-    matrix = inverted(topology.levels, mass / (h * tableau.gamma) - slope)
+    **Arguments**: `parts` as `lanes_of` gives them; of every step its own `line`, `y [state, step]`, `t` and
+    `h [step]`.
+    """
+    parts = lanes_of(topology, parts)
+    mass, inverse, pattern = parts.mass, parts.inverse_mass, parts.mass.pattern
+    rise, slope, by_t = _linear(topology, parts, line, t, y)
+    jacobian = Entries(pattern, slope)
+    solve = lane_factor(topology, mass / (h * tableau.gamma) - jacobian)
     rate = stage_rate(topology, parts, line, t)
-    done = looped_step(tableau, y, h, mass, by_t, rate, matrix)
-    f = inverse @ first[0]
-    states = jnp.concatenate([done.stages[1:], done.y1[None]])
-    total, slopes, by_times = jax.vmap(lambda s, a: slopes_at(s, t + a))(states, late)
-    slopes = jnp.concatenate([slope[None], slopes])
-    velocity = total @ inverse.T
-    sources = jnp.concatenate([f[None], velocity]), inverse @ slopes, h, by_times @ inverse.T
-    known, by_y, _, moving = sources
-    units = np.eye(len(topology.states))
-    phases = jax.vmap(lambda e: _phases(known, by_y, h, e, moving, jnp.zeros_like(moving)), out_axes=1)(units)
+    done = rosenbrock_step(tableau, y, h, mass, (rise, jacobian, by_t), rate, lambda _: solve)
+    late = np.append(tableau.alpha[1:], 1.0)[:, None] * h  # the stages after the first, and the end
+    states, increments = jnp.stack([*done.stages[1:], done.y1], axis=1), jnp.stack(done.increments, axis=1)
+    rises, slopes, by_times = _at_stages(
+        lambda line, t, y: _linear(topology, parts, line, t, y), (line,), t + late, states
+    )
+    rises, slopes = (jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes)))
+    velocity = _product(inverse, rises)
+    some = np.array([0, tableau.stages // 2, tableau.stages])
+    ahead = _product(inverse, _square(pattern, slopes[:, some]))
+    felt, tied = _ties(velocity[:, some], ahead, h, _product(inverse, by_times))
     # M φ at each stage, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of state and time. Its dy/dt is a function of
     # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
     # node is stiff.
-    theta = jnp.asarray(np.array([0.0, *tableau.alpha[1:]]))[:, None]
-    along = interpolated_slope(y, done.y1, done.dense, theta) / h
-    push = jnp.einsum("sij,sj->si", slopes[:-1], along) + jnp.concatenate([by_t[None], by_times[:-1]])
-    phi = slopes[:-1] * along[:, None, :] - mass * (push @ inverse.T)[:, None, :]
+    slopes = slopes[:, :-1]
+    theta = [interpolated_slope(y, done.y1, done.dense, x) / h for x in (0.0, *tableau.alpha[1:])]
+    along = jnp.stack(theta, axis=1)
+    turn = _product(
+        inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1)
+    )
+    column, weight = pattern.column, mass.values[:, None]
+    phi = slopes * along[column] - weight * turn[column]
     # Its derivatives at the start by time and, along every increment, by the state, from those of ∂(M f)/∂y and
     # ∂(M f)/∂t; along every increment, what η does to the first of them is the same with η in place of τ y'.
-    ways = jnp.stack([*done.increments, jnp.zeros_like(y), along[0]]), np.append(np.zeros(tableau.stages), (1.0, 1.0))
-    _, (_, bent, turned) = jax.vmap(lambda dy, dt: jax.jvp(slopes_at, (y, t), (dy, dt)))(*ways)
-    by_increments, in_time, in_all = bent[:-2], bent[-2], bent[-1]
-    second = inverse @ push[0]
-    third = inverse @ (slope @ second + turned[-1])
-    phi_by_t = in_time * along[0] + slope * second - mass * third
-    phi_by_y = by_increments * along[0] - mass * (done.increments @ (inverse @ in_all).T)[:, None, :]
-    lag = (h * tableau.gammas)[:, None, None]
+
+    def bent(dy: Any, dt: Any) -> tuple[Any, Any]:
+        _, (_, slope, by_t) = jax.jvp(
+            lambda y, t: _linear(topology, parts, line, t, y), (y, t), (dy, jnp.broadcast_to(dt, t.shape))
+        )
+        return slope, by_t
+
+    by_increments, _ = jax.vmap(bent, in_axes=(1, None), out_axes=1)(increments, 0.0)
+    start, second = along[:, 0], turn[:, 0]
+    (in_time, _), (in_all, faster) = bent(jnp.zeros_like(y), 1.0), bent(start, 1.0)
+    third = inverse @ (_sparse(pattern, slope, second) + faster)
+    phi_by_t = in_time * start[column] + slope * second[column] - mass.values * third[column]
+    turned = _product(inverse, _sparse(pattern, in_all[:, None], increments))
+    phi_by_y = by_increments * start[column][:, None] - weight * turned[column]
+    lag = tableau.gammas[:, None] * h
+    by_eta = by_increments + lag * in_time[:, None]
+    by_tau = phi + lag * phi_by_t[:, None] + phi_by_y
+    units = jnp.broadcast_to(np.eye(len(y))[:, :, None], (*np.shape(tied)[:2], len(h)))
     frame = Frame(
-        f, phases, by_increments + lag * in_time, phi + lag * phi_by_t + phi_by_y, slopes[:-1], matrix, h,
-        velocity[-1],
+        velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), _steps_first(pattern, by_eta),
+        _steps_first(pattern, by_tau), _steps_first(pattern, slopes), jax.vmap(solve)(units).transpose(2, 1, 0), h,
+        velocity[:, -1].T,
     )  # fmt: skip
-    return frame, Taken(late, states, done.increments, sources), done
+    return frame, Taken(late, states, increments, felt, tied), done
 
 
 def forced(
-    topology: Topology, tableau: Tableau, wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, taken: Taken,
-    d_numbers: System, d_line: Segment,
+    topology: Topology, tableau: Tableau, wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any,
+    taken: Taken, d_numbers: System, d_line: Segment,
 ) -> Forced:  # fmt: skip
-    """What changes of the numbers and of the inputs add to a step's tangents; linear in them."""
-    parts = whole(numbers, wiring)
-    late, states, u, (known, by_y, h, moving) = taken
+    """What changes of the numbers and of the inputs add to the tangents of steps; linear in them."""
+    parts = lanes_of(topology, whole(numbers, wiring))
+    late, states, u, felt, tied = taken
 
-    def later(numbers: System, late: Any, y: Any) -> Any:
-        return stage_rate(topology, whole(numbers, wiring), line, t)(late, y)
+    def at_start(numbers: System, line: Segment) -> tuple[Any, Any, Any]:
+        return _linear(topology, lanes_of(topology, whole(numbers, wiring)), line, t, y)
 
-    by_line = jax.vmap(lambda s, a: by_inputs(topology, parts, line, d_line, t + a, s))(states, late)
-    tau = _phases(known, by_y, h, jnp.zeros_like(y), moving, by_line @ parts.inverse_mass.T)
-    _, (first, slope, by_t) = jax.jvp(
-        lambda n, line: linearisation(topology, whole(n, wiring), line, t, y), (numbers, line), (d_numbers, d_line)
+    def at_stages(numbers: System) -> Any:
+        parts = lanes_of(topology, whole(numbers, wiring))
+        return _at_stages(
+            lambda line, t, y: stage_rate(topology, parts, line, t)(0.0, y), (line,), t + late[:-1], states[:, :-1]
+        )
+
+    by_line = _at_stages(
+        lambda line, d_line, t, y: by_inputs(topology, parts, line, d_line, t, y), (line, d_line), t + late, states
     )
-    _, rest = jax.jvp(lambda n: jax.vmap(lambda a, y: later(n, a, y))(late[:-1], states[:-1]), (numbers,), (d_numbers,))
-    mass = d_numbers.mass
-    rates = jnp.concatenate([first[None], rest + by_line[:-1]]) + (h * tableau.gammas)[:, None] * by_t
-    rates = rates + u @ (slope - mass / (h * tableau.gamma)).T + (tableau.c @ u / h) @ mass.T
-    return Forced(rates, tau)
+    tau = jnp.sum(tied * jnp.sum(felt * _product(parts.inverse_mass, by_line), axis=1), axis=1)
+    _, (first, slope, by_t) = jax.jvp(at_start, (numbers, line), (d_numbers, d_line))
+    _, rest = jax.jvp(at_stages, (numbers,), (d_numbers,))
+    mass = lanes_of(topology, whole(d_numbers, wiring)).mass
+    rates = jnp.concatenate([first[:, None], rest + by_line[:, :-1]], axis=1)
+    rates = rates + tableau.gammas[:, None] * h * by_t[:, None]
+    change = (slope - mass.values / (h * tableau.gamma))[:, None] * u[mass.pattern.column]
+    change = change + (mass.values / h)[:, None] * jnp.einsum("ij,njs->nis", tableau.c, u)[mass.pattern.column]
+    return Forced((rates + _product(_row_sums(mass.pattern), change)).transpose(2, 1, 0), tau.T)
 
 
 def moved(tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
@@ -203,8 +240,16 @@ def transported_step(
     def step_jvp(primals: Any, tangents: Any) -> Any:
         wiring, numbers, line, y, t, h = primals
         _, d_numbers, d_line, d_y, d_t, d_h = tangents
-        frame, taken, done = frame_of(topology, tableau, whole(numbers, wiring), line, y, t, h)
-        given = forced(topology, tableau, wiring, numbers, line, y, t, taken, d_numbers, d_line)
+        # One step is a lane of its own.
+        lane, d_lane = (
+            jax.tree.map(lambda a: jnp.asarray(a)[..., None], x._replace(smooth=())) for x in (line, d_line)
+        )
+        lane, d_lane = lane._replace(smooth=line.smooth), d_lane._replace(smooth=d_line.smooth)
+        at = lane, y[:, None], jnp.reshape(t, 1), jnp.reshape(h, 1)
+        frame, taken, done = frames_of(topology, tableau, whole(numbers, wiring), *at)
+        given = forced(topology, tableau, wiring, numbers, *at, taken, d_numbers, d_lane)
+        frame, given = jax.tree.map(lambda a: a[0], (frame, given))
+        done = jax.tree.map(lambda a: a[:, 0], done)
         # A step that begins later begins with what the state was before: nothing else of it moves.
         d = moved(tableau, numbers.mass, frame, given, d_y - frame.f * d_t)
         dense = tuple(row @ d.increments for row in tableau.dense)
@@ -214,11 +259,12 @@ def transported_step(
     return step
 
 
-def _phases(f: Any, by_y: Any, h: Any, d_y: Any, by_t: Any, pushed: Any) -> Any:
-    """The phase of each state, `[state]` in s, linear in δy: least squares of η and of what φ adds to it.
+def _ties(f: Any, by_y: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
+    """What makes the phase of each state, in s: the phases are tied @ (f δy + felt · pushed).
 
-    State i follows state j by v_ij = h J_ij f_j/(1 + h |J_ii|) in a step, and takes from it a tangent of v_ij times the
-    difference of their phases. So with r the ratio of the two,
+    They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h
+    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the ratio of
+    the two,
 
         Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
 
@@ -228,18 +274,21 @@ def _phases(f: Any, by_y: Any, h: Any, d_y: Any, by_t: Any, pushed: Any) -> Any:
     A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
     the neuron that drives it; states that nothing connects have phases that know nothing of each other.
 
-    **Arguments**: at the start, the stages and the end of the step, since what is at rest at its start may follow
-    something before its end: `f [stage, state]` and `by_y [stage, state, state]`, velocities and ∂f/∂y; without the
-    start, `by_t` and `pushed [stage, state]`, ∂f/∂t and the derivative of f by the sources times theirs. `d_y [state]`:
-    δy at the start.
+    **Arguments**: `f [state, point, step]` and `by_y [state, state, point, step]`, velocities and ∂f/∂y at the start,
+    in the middle and at the end of the step, since what is at rest at its start may follow something before its end;
+    `by_t [state, stage, step]`, ∂f/∂t at the later stages and the end.
+
+    **Returns** `felt [state, stage, step]`, of the derivative of f by the sources times theirs, and `tied [state,
+    state, step]`.
     """
-    follows = h / (1 + h * jnp.abs(jnp.diagonal(by_y, axis1=1, axis2=2)))
-    pull = jnp.max(jnp.abs(by_y * f[:, None, :] * follows[:, :, None]), axis=0) * (1 - np.eye(f.shape[1]))
-    tie = TIE * (pull**2 + pull.T**2)
-    driven = by_t * follows[1:]
-    own = f[0] ** 2 + STILL**2 + TIE * jnp.sum(driven**2, axis=0)
-    known = f[0] * d_y + TIE * jnp.sum(driven * (pushed * follows[1:]), axis=0)
-    return _inverse_of_tied(own, tie) @ known
+    n = len(f)
+    follows = h / (1 + h * jnp.abs(by_y[np.arange(n), np.arange(n)]))
+    pull = jnp.max(jnp.abs(by_y * f * follows[:, None]), axis=2) * (1 - np.eye(n))[:, :, None]
+    tie = TIE * (pull**2 + pull.transpose(1, 0, 2) ** 2)
+    follows = jnp.min(follows, axis=1, keepdims=True)
+    driven = by_t * follows
+    own = f[:, 0] ** 2 + STILL**2 + TIE * jnp.sum(driven**2, axis=1)
+    return TIE * driven * follows, _inverse_of_tied(own, tie)
 
 
 def _inverse_of_tied(own: Any, tie: Any) -> Any:
@@ -249,27 +298,85 @@ def _inverse_of_tied(own: Any, tie: Any) -> Any:
     would be lost, and with it what its phase is. So the two are kept apart, and eliminated without a subtraction, in
     the way of Grassmann, Taksar and Heyman (Operations Research 33, 1985; for inverses: Alfa, Xue and Ye, Mathematics
     of Computation 71, 2002).
+
+    **Arguments**: `own [state, step]`, `tie [state, state, step]`, zero on its diagonal. **Returns** `[state, state,
+    step]`.
     """
     n = own.shape[0]
-    order = jnp.arange(n)
+    places = jnp.arange(n)
 
-    def row(k: Any, own: Any, tie: Any) -> tuple[Any, Any]:
-        left = jnp.where(order > k, tie[k], 0.0)
-        return left, own[k] + jnp.sum(left)
+    def less(own: Any, tie: Any, share: Any, left: Any, own_k: Any) -> tuple[Any, Any]:
+        return own + share * own_k, tie + share[:, None] * left
 
-    def eliminate(k: Any, given: Any) -> Any:
-        own, tie, known = given
-        left, pivot = row(k, own, tie)
+    def eliminate(given: Any, k: Any) -> Any:
+        own, tie = given
+        left = jnp.where(places[:, None] > k, tie[k], 0.0)
+        pivot = own[k] + jnp.sum(left, axis=0)
         share = left / pivot
-        return own + share * own[k], tie + share[:, None] * left, known + share[:, None] * known[k]
+        return apart(less)(own, tie, share, left, own[k]), (share, pivot)
 
-    def resolve(back: Any, found: Any) -> Any:
-        k = n - 1 - back
-        left, pivot = row(k, own, tie)
-        return found.at[k].set((known[k] + left @ found) / pivot)
+    def weighted_sum(share: Any, found: Any) -> Any:
+        return jnp.sum(share[:, None] * found, axis=0)
 
-    own, tie, known = jax.lax.fori_loop(0, n, eliminate, (own, tie, jnp.eye(n)))
-    return jax.lax.fori_loop(0, n, resolve, jnp.zeros((n, n)))
+    def with_row(found: Any, row: Any, k: Any) -> Any:
+        found = jnp.where((places == k)[None, :, None], row[:, None], found)
+        return jnp.where((places == k)[:, None, None], row[None], found)
+
+    def resolve(found: Any, given: Any) -> Any:
+        # Of L D Lᵀ, whose Lᵀ has the shares, with their signs turned, above its diagonal.
+        k, share, pivot = given
+        row = apart(weighted_sum)(share, found)
+        row = row.at[k].set(1 / pivot + jnp.sum(share * row, axis=0))
+        return apart(with_row)(found, row, k), None
+
+    _, (share, pivot) = jax.lax.scan(eliminate, (own, tie), places)
+    return jax.lax.scan(resolve, jnp.zeros_like(tie), (places, share, pivot), reverse=True)[0]
+
+
+def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
+    """`linearisation` with the entries of the matrix as an array, `[entry, step]`."""
+    total, slope, by_t = linearisation(topology, parts, line, t, y)
+    return tuple(jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
+
+
+def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, y: Any) -> Any:
+    """A function of (segments, t, y) with lanes, for the stages of all steps at once: `t [stage, step]`, `y [state,
+    stage, step]`."""
+
+    def repeated(line: Segment) -> Segment:
+        edge, middle, value, slope = (jnp.tile(a, len(t)) for a in line[:4])
+        return Segment(edge, middle, value, slope, line.smooth)
+
+    found = function(*map(repeated, lines), t.reshape(-1), y.reshape(len(y), -1))
+    # What is the same for all lanes has one.
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (len(a), t.size)).reshape(len(a), *t.shape), found)
+
+
+def _product(matrix: Any, x: Any) -> Any:
+    """A matrix times `[column, …]`."""
+    return (matrix @ x.reshape(len(x), -1)).reshape(-1, *x.shape[1:])
+
+
+def _row_sums(pattern: Pattern) -> np.ndarray:
+    """What sums entries over their rows: a matrix of numbers, whose transpose is as fast."""
+    return (np.arange(pattern.shape[0])[:, None] == pattern.row).astype(float)
+
+
+def _sparse(pattern: Pattern, values: Any, x: Any) -> Any:
+    """The product of entries `[entry, …]` and `[column, …]`."""
+    return _product(_row_sums(pattern), values * x[pattern.column])
+
+
+def _square(pattern: Pattern, values: Any) -> Any:
+    """The matrices of entries `[entry, …]`: `[row, column, …]`."""
+    place = np.full(pattern.shape, len(pattern.row))
+    place[pattern.row, pattern.column] = range(len(pattern.row))
+    return jnp.concatenate([values, jnp.zeros_like(values[:1])])[place]
+
+
+def _steps_first(pattern: Pattern, values: Any) -> Any:
+    """The matrices of entries `[entry, stage, step]`: `[step, stage, row, column]`."""
+    return _square(pattern, values).transpose(3, 2, 0, 1)
 
 
 def with_one_phase(

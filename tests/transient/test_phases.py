@@ -22,7 +22,7 @@ from analogsnn.transient._loop import equation
 from analogsnn.transient._rosenbrock import rosenbrock_step
 from analogsnn.transient._start import start_state
 from analogsnn.transient._tableaus import RODAS4, RODAS5P
-from analogsnn.transient._transport import _phases, transported_step, whole, without_wiring
+from analogsnn.transient._transport import _ties, transported_step, whole, without_wiring
 
 from .coupled import read
 
@@ -33,10 +33,11 @@ EXACT = 1e-9
 
 
 def phases(f: Any, by_y: Any, d_y: Any, by_t: Any = 0.0, pushed: Any = 0.0) -> np.ndarray:
-    """Of `[state]` numbers at the start, and the same `[stage, state]` after it."""
+    """Of one step: `[point, state]` numbers, the first at the start, and `[stage, state]` of what the sources do."""
     f, by_y = np.asarray(f, dtype=float), np.asarray(by_y, dtype=float)
-    late = np.zeros_like(f[1:])
-    return np.asarray(_phases(f, jnp.asarray(by_y), H, jnp.asarray(d_y), late + by_t, late + pushed))
+    by_t, pushed = (np.broadcast_to(np.asarray(a, dtype=float), f[1:].shape).T[..., None] for a in (by_t, pushed))
+    felt, tied = _ties(f.T[..., None], np.moveaxis(by_y, 0, 2)[..., None], H, by_t)
+    return np.asarray(tied[..., 0] @ (f[0] * np.asarray(d_y) + jnp.sum(felt * pushed, axis=1)[:, 0]))
 
 
 def following(states: int, *pairs: tuple[int, int]) -> np.ndarray:

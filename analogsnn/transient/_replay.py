@@ -21,8 +21,8 @@ from ._tableaus import Tableau
 from ._transport import forced, frames_of, moved, whole
 
 CHUNK = 4096  # steps in a call of the compiled program
-# What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stays near the processor.
-PIECE_SIZE = 2**19
+# What a piece of steps needs while its derivatives are worked out, in numbers: 1 MB, which stays near the processor.
+PIECE_SIZE = 2**17
 LONGEST_PIECE, SHORTEST_PIECE = 64, 16
 
 

@@ -12,6 +12,7 @@ from .errors import InputError
 from .units import format_quantity, parse_quantity
 
 Run = Callable[..., None]
+_BLOCKS = "dpi_synapse, dpi_synapse_sink, adexp_neuron or nmda_gate."
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers to FILE.")]
 
 
@@ -61,7 +62,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
 
     @app.command("calibrate")
     def calibrate_command(
-        block: Annotated[str, typer.Argument(metavar="BLOCK", help="dpi_synapse, dpi_synapse_sink or adexp_neuron.")],
+        block: Annotated[str, typer.Argument(metavar="BLOCK", help=_BLOCKS)],
         card: Annotated[str, typer.Option("--card", help="An EKV card: ekv, or the card.lib of extract-card.")] = "ekv",
         out: Annotated[Path, typer.Option("--out", metavar="F.toml", help="Parameters, errors, range.")] = Path(
             "model.toml"
@@ -74,12 +75,11 @@ def add_to(app: typer.Typer, run: Run) -> None:
         """Fit a behavioural model to a circuit of the library: parameters, errors, and where it is within 3 %."""
 
         def work(started: float) -> dict[str, Any]:
-            from .calibrate import Design, NeuronDesign, neuron, synapse, write_calibration_page
+            from .calibrate import calibrate, experiments, write_calibration_page
             from .cli import _atomically, _progress
 
-            fit, size = (neuron, NeuronDesign().size) if block == "adexp_neuron" else (synapse, Design().size)
-            with _progress(size, "runs") as progress:
-                found = fit(block, card=card, progress=progress)
+            with _progress(experiments(block), "runs") as progress:
+                found = calibrate(block, card=card, progress=progress)
             _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
             if html is not None:
                 write_calibration_page(html, found)
@@ -106,7 +106,7 @@ def _say_model(data: dict[str, Any]) -> None:
 def _micrometres(text: str, option: str) -> tuple[float, ...]:
     try:
         values = [
-            parse_quantity(part.strip(), "m", option) if "m" in part else 1e-6 * float(part) for part in text.split(",")
+            parse_quantity(part.strip(), "m", option) if "m" in part else float(part) / 1e6 for part in text.split(",")
         ]
     except ValueError:
         raise InputError(f"{option} is '{text}'; give micrometres with commas, as in 0.5,1,2.") from None

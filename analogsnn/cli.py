@@ -320,6 +320,8 @@ def _described(error: AnalogSNNError) -> dict[str, Any]:
 
 
 def _check_writable(target: Path) -> None:
+    if target.is_dir():
+        raise InputError(f"'{target}' cannot be written: it is a folder. Name a file.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent):

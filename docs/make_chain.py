@@ -1,7 +1,7 @@
 """The numbers of docs/chain.md: one neuron from a foundry-like card to a network, with the error at each arrow.
 
 `python docs/make_chain.py [FOLDER]` runs it (some six minutes of processor time, ngspice included), writes card and
-model into FOLDER and prints the table.
+model into FOLDER, draws docs/figures/chain.png and prints the numbers of the page.
 """
 
 from __future__ import annotations
@@ -17,13 +17,26 @@ from analogsnn.calibrate import NeuronDesign, extract_card, neuron
 from analogsnn.circuit import Circuit
 from analogsnn.measure import spike_times
 from analogsnn.models import TransistorNeuron
+from analogsnn.network import (
+    Adaptation,
+    CircuitNeuron,
+    Events,
+    Mismatch,
+    Network,
+    Population,
+    circuit_neuron,
+    lanes,
+    simulate,
+)
+from analogsnn.report import BLUE, GREY, ORANGE, drawing, new_figure
 from analogsnn.transient import transient
-from analogsnn.validation import textbook_model
 
 INPUTS = (60e-12, 100e-12, 200e-12, 400e-12, 1e-9)  # A
 SPIKES = 6
+STEP = 2e-6  # s, of the network: the upswing of a spike takes microseconds
 # Weaker adaptation than the bench's, so that six spikes come within a short run.
 BIASES = {"iref": 500e-12, "iahpw": 300e-12, "iahptau": 4e-12, "iahpgain": 4e-12}
+LEAK = 20e-12  # A, leak and gain of the bench
 DESIGN = NeuronDesign(leaks=(10e-12, 50e-12), ratios=(3.0, 10.0, 40.0), settings=((1.0, 2e-9), (1.0, 300e-12)))
 
 
@@ -45,10 +58,30 @@ def main(folder: Path) -> None:
     calibrated = neuron(card=str(card), design=DESIGN)
     (folder / "chain_model.toml").write_text(calibrated.to_toml(), encoding="utf-8")
     print("circuit → model:", calibrated.summary(), calibrated.valid_range)
-    compare(card, calibrated.at)
+    network = circuit_neuron(calibrated)
+    for name in ("c_mem", "gain", "threshold", "reset", "feedback", "v_ref"):
+        print(f"network's {name}: {getattr(network, name):.4g}")
+    for celsius in DESIGN.celsius:
+        errors = np.array([row.relative_error for row in network.errors if row.condition["celsius"] == celsius])
+        print(
+            f"circuit → network, {celsius:g} °C: rms {100 * np.sqrt((errors**2).mean()):.1f} %, largest "
+            f"{100 * np.abs(errors).max():.1f} %, within 10 %: {100 * (np.abs(errors) < 0.1).mean():.0f} %"
+        )
+    compare(card, calibrated.at, network)
 
 
-def compare(card: Path, at: Callable[..., TransistorNeuron]) -> None:
+def in_network(network: CircuitNeuron, i_in: float, pulse: float, stop: float) -> np.ndarray:
+    """Spike times (s) of a network of one neuron."""
+    physics = network.physics()
+    adaptation = Adaptation(
+        tau=physics.time_constant(BIASES["iahptau"], "ahp"), weight=BIASES["iahpw"], gain=1.0, pulse=pulse
+    )
+    neuron = network.neuron(i_in, i_tau=LEAK, i_gain=LEAK, i_ref=BIASES["iref"], adaptation=adaptation)
+    one = Network(populations=(Population(name="one", size=1, neuron=neuron),), physics=physics)
+    return simulate(lanes(one, [Mismatch(cv=0.0)]), Events(np.zeros(0), np.zeros(0, int)), stop, dt=STEP).time
+
+
+def compare(card: Path, at: Callable[..., TransistorNeuron], network: CircuitNeuron) -> None:
     """Rates and adaptation at each end of the chain; `at` is the model at a condition."""
     circuit = Circuit.from_netlist(library.read_bench("adexp_neuron", card=str(card)))
     rows = []
@@ -57,12 +90,8 @@ def compare(card: Path, at: Callable[..., TransistorNeuron]) -> None:
         stop = 2e-3 + SPIKES * (0.9e-12 / i_in + 2e-3)
         native = library.read_bench("adexp_neuron", card="bsim3", parameters=values)
         run = circuit.replace({f"param.{name}": value for name, value in values.items()})
-        textbook = library.read_bench("adexp_neuron", card=str(card), parameters=values)
-        model = at(i_in=i_in, i_ref=BIASES["iref"], i_ahpw=BIASES["iahpw"], i_ahptau=BIASES["iahptau"]).spikes(
-            i_in, SPIKES, stop
-        )[0]
-        other = textbook_model("adexp_neuron", textbook)
-        assert other is not None
+        model = at(i_in=i_in, i_ref=BIASES["iref"], i_ahpw=BIASES["iahpw"], i_ahptau=BIASES["iahptau"])
+        network_times = in_network(network, i_in, float(model.pulse), stop)
         rows.append(
             [
                 intervals(np.asarray(spike_times(waves, "spk")))
@@ -71,17 +100,49 @@ def compare(card: Path, at: Callable[..., TransistorNeuron]) -> None:
                     transient(run, stop, accuracy="fast", rtol=1e-5),
                 )
             ]
-            + [intervals(np.asarray(model)), intervals(np.asarray(spike_times(other.waves, "spk")))]
+            + [intervals(np.asarray(model.spikes(i_in, SPIKES, stop)[0])), intervals(network_times)]
         )
     table = np.array(rows)  # [input, engine, (rate, ratio)]
-    names = ("ngspice, BSIM3", "circuit, EKV", "model", "textbook")
+    draw(table)
+    names = ("ngspice, BSIM3", "circuit, EKV", "model", "network")
     for k, i_in in enumerate(INPUTS):
         for engine, name in enumerate(names):
             print(f"{i_in * 1e12:5.0f} pA {name:15s} {table[k, engine, 0]:8.1f} Hz, ratio {table[k, engine, 1]:.3f}")
-    arrows = (("card → circuit", 1, 0), ("circuit → model", 2, 1), ("BSIM3 → model", 2, 0), ("→ network", 3, 1))
+    arrows = (
+        ("card → circuit", 1, 0),
+        ("circuit → model", 2, 1),
+        ("BSIM3 → model", 2, 0),
+        ("model → network", 3, 2),
+        ("BSIM3 → network", 3, 0),
+    )
     for name, a, b in arrows:
         error = 100 * (table[:, a] / table[:, b] - 1)
         print(f"{name}: rate {error[:, 0].round(1)} %, ratio {error[:, 1].round(1)} %")
+
+
+def draw(table: np.ndarray) -> None:
+    """Rates over the input at each stage, and their errors against BSIM3."""
+    with drawing():
+        figure = new_figure(3.2)
+        left, right = figure.subplots(1, 2)
+        inputs = 1e12 * np.array(INPUTS)
+        marks = (
+            ("ngspice, BSIM3", GREY, "-"),
+            ("circuit, EKV", BLUE, "o"),
+            ("model", ORANGE, "x"),
+            ("network", BLUE, "^"),
+        )
+        for k, (name, colour, mark) in enumerate(marks):
+            left.loglog(inputs, table[:, k, 0], mark, color=colour, label=name, markerfacecolor="none")
+            if k:
+                error = 100 * (table[:, k, 0] / table[:, 0, 0] - 1)
+                right.semilogx(inputs, error, mark + "-", color=colour, markerfacecolor="none", lw=0.8)
+        left.set_ylabel("first rate (Hz)")
+        right.set_ylabel("error against BSIM3 (%)")
+        for axes in (left, right):
+            axes.set_xlabel("input (pA)")
+        left.legend(frameon=False)
+        figure.savefig(Path(__file__).parent / "figures" / "chain.png", dpi=150)
 
 
 if __name__ == "__main__":

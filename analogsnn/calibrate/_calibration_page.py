@@ -10,9 +10,9 @@ import numpy as np
 from .. import library, ngspice
 from ..circuit import Circuit
 from ..measure import spike_times
-from ..models import TransistorNeuron
+from ..models import TransistorDPI, TransistorGate, TransistorNeuron
 from ..report import BLUE, GREY, ORANGE, Page, drawing, new_figure
-from ..transient import transient
+from ..transient import dc, transient
 from ._calibration import LIMIT, Calibration
 
 _NEURON_END = 22e-3  # s: five spikes of the bench
@@ -35,12 +35,8 @@ def write_calibration_page(path: Path, found: Calibration) -> None:
         )
     with drawing():
         page.section("The bench")
-        neuron = isinstance(found.model, TransistorNeuron)
-        page.figure(
-            _neuron_figure(found) if neuron else _synapse_figure(found),
-            "Line: circuit in our engine. Dashes: the same circuit in ngspice. "
-            + ("Marks: spikes of the model." if neuron else "Dots: model."),
-        )
+        draw, marks = _FIGURES[type(found.model)]
+        page.figure(draw(found), f"Line: circuit in our engine. Dashes: the same circuit in ngspice. {marks}")
         page.section("Errors of the experiments")
         page.figure(_errors_figure(found), f"Model - circuit over {found.along}; the band is {100 * LIMIT:g} %.")
     page.table(
@@ -114,3 +110,25 @@ def _synapse_figure(found: Calibration) -> Any:
     axes.set_xlabel("time (ms)")
     axes.set_ylabel("output (A)")
     return figure
+
+
+def _gate_figure(found: Calibration) -> Any:
+    netlist = library.read_bench(found.block, card=found.card)
+    circuit = Circuit.from_netlist(netlist)
+    ours, theirs = dc(circuit), ngspice.run(netlist)
+    points = np.linspace(float(ours.time[0]), float(ours.time[-1]), 40)
+    figure = new_figure(3.2)
+    axes = figure.subplots()
+    for waves, style, colour in ((ours, "-", BLUE), (theirs, "--", GREY)):
+        axes.semilogy(np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), style, color=colour, lw=1)
+    axes.semilogy(points, np.asarray(found.model.current(circuit["is.dc"], points)), ".", color=ORANGE)
+    axes.set_xlabel("membrane (V)")
+    axes.set_ylabel("output (A)")
+    return figure
+
+
+_FIGURES = {
+    TransistorDPI: (_synapse_figure, "Dots: model."),
+    TransistorNeuron: (_neuron_figure, "Marks: spikes of the model."),
+    TransistorGate: (_gate_figure, "Dots: model."),
+}

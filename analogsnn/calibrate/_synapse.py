@@ -85,9 +85,7 @@ def synapse(
     **Raises** `InputError` for another block, and for a card that is none of our engine's.
     """
     if block not in BLOCKS:
-        raise InputError(
-            f"there is no model to calibrate for '{block}'; there are models for {', '.join(BLOCKS)} and adexp_neuron."
-        )
+        raise InputError(f"there is no synapse to calibrate in '{block}'; there are {' and '.join(BLOCKS)}.")
     use_float64()
     netlist = library.read_bench(block, card=card)
     data = run_experiments(netlist, design or Design(), progress)

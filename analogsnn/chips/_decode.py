@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
-from ..models import ExponentFeedback, Physics, SigmoidFeedback
+from ..models import ExponentFeedback, Feedback, Physics
 from ..network import Adaptation, Connection, Input, Network, Neuron, Population, Synapse
 from ._chip import Chip
 from ._configuration import Configuration, check_configuration, physical
@@ -22,7 +22,7 @@ def decode(
     configuration: Configuration,
     chip: Chip,
     *,
-    feedback: SigmoidFeedback | ExponentFeedback | None = ExponentFeedback(),  # noqa: B008 (frozen, without state)
+    feedback: Feedback | None = ExponentFeedback(),  # noqa: B008 (frozen, without state)
 ) -> Network:
     """The network that `configuration` makes of `chip`.
 

@@ -24,7 +24,7 @@ _POINTS = ((0.3, 0.0, 0.9), (0.9, 0.1, 0.15), (1.5, 0.6, 0.2), (0.2, -0.1, 0.05)
 # The card's values as they are, and with every term on at another temperature and size.
 _TERMS = {
     "gm": 0.2, "th": 0.3, "dib": 2e-8, "bk": 0.2, "ns": 0.1, "vl": 4e-8, "vll": -3e-15, "nl": -2e-9, "tcn": -0.03,
-    "bex": -1.2,
+    "bex": -1.2, "lam": 0.01, "tbk": 0.05, "thb": 0.4, "kw": 0.6, "cw": 0.3,
 }  # fmt: skip
 _INSTANCE = {"w": 3.1e-6, "l": 0.7e-6, "dvt": 4e-3, "dbt": -0.05}
 

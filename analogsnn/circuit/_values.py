@@ -36,7 +36,7 @@ def lane_axes() -> Values:
 
 
 # Terms of the card that are left out of the program while they are all zero.
-_EXTENDED_KEYS = ("gm", "dib", "th", "bk", "ns")
+_EXTENDED_KEYS = ("gm", "dib", "th", "bk", "ns", "tbk", "thb", "kw", "cw")
 
 
 def extended(values: Values) -> bool:

@@ -8,15 +8,19 @@ referred to the bulk and all signs flipped for a p device, T in kelvin:
     vm = (vsb + vdb - s)/2                       the smaller of vsb and vdb, without its kink
     x  = ph + vm,  p = (x + √(x² + ε²))/2 + 1e-9,  f = √p - √ph
     n  = n0 + nl/L + tcn (T/T0 - 1)
-    VT = vt + vl/L + vll/L² + gm f - bk vm - dib/L s      vt: threshold at T, mismatch included
+    b  = bk + tbk (T/T0 - 1)
+    VT = vt + vl/L + vll/L² + gm f - b vm - dib/L s       vt: threshold at T, mismatch included
     e  = (vgb - VT)/n
     vp = e + (e - vm) ns f                       ns: by how much 1/n grows with the bulk's reverse bias
-    lf = ln(1 + e^((vp - vsb)/2UT)),  lr the same with vdb
+    y  = (vp - vsb)/2UT,  lf = ln(1 + e^y),  qf = lf/(1 + kw (T/T0)² e^-y); lr, qr: by vdb
     IS = 2 n kp (T/T0)^bex W/L UT²
-    I  = IS (lf - lr)(lf + lr) (1 + s/(ve L)) / (1 + th UT (lf + lr))
+    I  = IS (qf - qr)(qf + qr + 2 cw) (1 + s (1/(ve L) + lam)) / (1 + th UT (lf + lr) + thb f)
 
 The pinch-off voltage is that of a device whose threshold and slope are those at the bias of its source: with ns = 0 and
-bk = 0 it is (vgb - VT)/n. The terms vl to bex are ours; each is what a fit to BSIM3 could not do without.
+bk = 0 it is (vgb - VT)/n. kw and cw are the interpolation of BSIM3: its charge is ln(1 + e^y)/(1 + K e^-y), where K
+falls with its offset voltage, and its saturated current has a linear part in it (Liu et al., BSIM3v3.2.2 manual, UC
+Berkeley 1999, chapters 2 and 3). The terms vl to cw are none of EKV's; each is what a fit to BSIM3
+could not do without.
 
 A new term costs this file and the card: the tests compare `conductances` with automatic differentiation of
 `drain_current`, and both with ngspice.
@@ -37,32 +41,40 @@ KELVIN = 273.15
 REFERENCE_TEMPERATURE = 300.15  # K, where the card's values hold
 
 # Keys of the card, with the letter of the polarity behind them, and those without.
-POLAR_KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib", "bk", "ns", "vl", "vll", "nl", "tcn", "bex")
+POLAR_KEYS = (
+    "n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib", "bk", "ns", "vl", "vll", "nl", "tcn", "bex", "lam", "tbk",
+    "thb", "kw", "cw",
+)  # fmt: skip
 # What a card that does not name them has: it is older than they are.
-OPTIONAL_KEYS = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5}
+OPTIONAL_KEYS = dict.fromkeys(POLAR_KEYS[9:], 0.0) | {"bex": -1.5}
 COMMON_KEYS = ("cox", "cgo", "cjw", "ut", "eps")
 INSTANCE_KEYS = ("w", "l", "dvt", "dbt", "m")
 _ROOT_SHIFT = 1e-9  # V, keeps √p differentiable where p would vanish
+# Beside e^y, so that 0/0 cannot happen without an offset; to the fourth power still a number.
+_LEAST = 1e-75
 
 
 class Coefficients(NamedTuple):
     """What the current needs of each transistor, worked out once before a run; arrays `[fet]` or `[fet, lane]`.
 
-    The last six are None when body effect, mobility reduction and DIBL are off: the short form is then used.
+    Those from `body` on are None when body effect, mobility reduction and DIBL are off: the short form is then used.
     """
 
     specific: Any  # IS, A
     threshold: Any  # VT at zero body effect, V
     slope: Any  # 1/n
     thermal: Any  # 1/(2 UT), 1/V
-    early: Any  # 1/(ve L), 1/V
+    early: Any  # 1/(ve L) + lam, 1/V
     eps2: Any  # ε², V²
     body: Any = None  # gm, √V
     phi: Any = None  # ph, V
     dibl: Any = None  # dib/L
     mobility: Any = None  # th UT
-    linear: Any = None  # bk
+    linear: Any = None  # bk + tbk (T/T0 - 1)
     steepening: Any = None  # ns, 1/√V
+    field: Any = None  # thb, 1/√V
+    offset: Any = None  # kw (T/T0)²
+    share: Any = None  # 2 cw
 
 
 def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: Any, *, extended: bool) -> Coefficients:
@@ -90,12 +102,15 @@ def coefficients(card: Mapping[str, Any], instance: Mapping[str, Any], celsius: 
         - card["tcv"] * (celsius + KELVIN - REFERENCE_TEMPERATURE),
         1 / n,
         1 / (2 * ut),
-        1 / (card["ve"] * l),
+        1 / (card["ve"] * l) + card["lam"],
         card["eps"] ** 2,
     )
     if not extended:
         return Coefficients(*base)
-    return Coefficients(*base, card["gm"], card["ph"], card["dib"] / l, card["th"] * ut, card["bk"], card["ns"])
+    return Coefficients(
+        *base, card["gm"], card["ph"], card["dib"] / l, card["th"] * ut, card["bk"] + card["tbk"] * (ratio - 1),
+        card["ns"], card["thb"], card["kw"] * ratio**2, 2 * card["cw"],
+    )  # fmt: skip
 
 
 def capacitances(card: Mapping[str, Any], instance: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +172,7 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
     """Current into the drain (A) of an n device; voltages (V) against the bulk, mirrored for a p device."""
     vds = vd - vs
     s = jnp.sqrt(vds * vds + c.eps2)
-    pinch = (vg - c.threshold) * c.slope
+    pinch, rise = (vg - c.threshold) * c.slope, 0.0
     if c.body is not None:
         low = 0.5 * (vs + vd - s)
         x = c.phi + low
@@ -165,9 +180,21 @@ def drain_current(c: Coefficients, vg: Any, vs: Any, vd: Any) -> Any:
         rise = jnp.sqrt(p) - jnp.sqrt(c.phi)
         pinch = pinch - (c.body * rise - c.linear * low - c.dibl * s) * c.slope
         pinch = pinch + (pinch - low) * (c.steepening * rise)
-    lf, lr = softplus((pinch - vs) * c.thermal), softplus((pinch - vd) * c.thermal)
-    current = c.specific * (lf - lr) * (lf + lr) * (1 + s * c.early)
-    return current if c.mobility is None else current / (1 + c.mobility * (lf + lr))
+    yf, yr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
+    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(yf), _softplus_and_tail(yr)
+    if c.body is None:
+        return c.specific * (lf - lr) * (lf + lr) * (1 + s * c.early)
+    qf, qr = lf * _held(c, yf, tail_f), lr * _held(c, yr, tail_r)
+    current = c.specific * (qf - qr) * (qf + qr + c.share) * (1 + s * c.early)
+    return current / (1 + c.mobility * (lf + lr) + c.field * rise)
+
+
+def _held(c: Coefficients, y: Any, tail: Any) -> Any:
+    """1/(1 + K e^-y), from e^-|y|; its derivative is that of every logistic function, h (1 - h)."""
+    positive = y >= 0
+    # Both times e^y where that is small, so that nothing overflows; without an offset exactly 1.
+    up = jnp.where(positive, 1.0, tail) + _LEAST
+    return up / (up + c.offset * jnp.where(positive, tail, 1.0))
 
 
 @jax.custom_jvp
@@ -208,6 +235,7 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
     steer = vds / s  # ∂s/∂vd = -∂s/∂vs
     pinch = (vg - c.threshold) * c.slope
     pinch_g, pinch_s, pinch_d = c.slope, 0.0, 0.0
+    rise = rise_x = low_s = low_d = 0.0
     if c.body is not None:
         low, low_s, low_d = 0.5 * (vs + vd - s), 0.5 * (1 + steer), 0.5 * (1 - steer)
         x = c.phi + low
@@ -223,23 +251,37 @@ def _conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any,
         pinch_g = c.slope * stretch
         pinch_s = (by_low * low_s - by_s * steer) * stretch + bend * low_s
         pinch_d = (by_low * low_d + by_s * steer) * stretch + bend * low_d
-    xf, xr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
-    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(xf), _softplus_and_tail(xr)
-    # d lf = qf d(pinch - vs), d lr = qr d(pinch - vd)
-    qf, qr = _sigmoid(xf, tail_f) * c.thermal, _sigmoid(xr, tail_r) * c.thermal
-    total, early = lf + lr, 1 + s * c.early
-    square = (lf - lr) * total
-    lf_g, lr_g = qf * pinch_g, qr * pinch_g
-    lf_s, lr_s = qf * (pinch_s - 1), qr * pinch_s
-    lf_d, lr_d = qf * pinch_d, qr * (pinch_d - 1)
-    scale = c.specific
-    drop = 0.0
-    if c.mobility is not None:
-        scale = scale / (1 + c.mobility * total)
-        drop = c.mobility / (1 + c.mobility * total) * square * early
+    yf, yr = (pinch - vs) * c.thermal, (pinch - vd) * c.thermal
+    (lf, tail_f), (lr, tail_r) = _softplus_and_tail(yf), _softplus_and_tail(yr)
+    # d lf = gf d(pinch - vs), d lr = gr d(pinch - vd), by gate, source and drain
+    gf, gr = _sigmoid(yf, tail_f) * c.thermal, _sigmoid(yr, tail_r) * c.thermal
+    to_f, to_r = (pinch_g, pinch_s - 1, pinch_d), (pinch_g, pinch_s, pinch_d - 1)
+    early, slant = 1 + s * c.early, c.early * steer
+    bent = (0.0, -slant, slant)
+    if c.body is None:
+        scale, square = c.specific, (lf - lr) * (lf + lr)
 
-    def by(f: Any, r: Any, stretch: Any) -> Any:
-        return scale * (2 * (lf * f - lr * r) * early + square * stretch - drop * (f + r))
+        def short(f: Any, r: Any, stretch: Any, _: Any) -> Any:
+            return scale * (2 * (lf * (gf * f) - lr * (gr * r)) * early + square * stretch)
 
-    slant = c.early * steer
-    return scale * square * early, by(lf_g, lr_g, 0.0), by(lf_s, lr_s, -slant), by(lf_d, lr_d, slant)
+        by, fallen = short, bent
+    else:
+        hf, hr = _held(c, yf, tail_f), _held(c, yr, tail_r)
+        qf, qr = lf * hf, lr * hr
+        below = 1 + c.mobility * (lf + lr) + c.field * rise
+        scale, square = c.specific / below, (qf - qr) * (qf + qr + c.share)
+        drop = c.mobility / below * square * early
+        by_low = c.field / below * square * early * rise_x
+        fallen = (0.0, by_low * low_s, by_low * low_d)
+        # qf = lf hf: d qf = hf d lf + qf (1 - hf)/2UT d(pinch - vs)
+        held_f, held_r = qf * (1 - hf) * c.thermal, qr * (1 - hr) * c.thermal
+
+        def long(f: Any, r: Any, stretch: Any, fall: Any) -> Any:
+            lf_v, lr_v = gf * f, gr * r
+            qf_v, qr_v = hf * lf_v + held_f * f, hr * lr_v + held_r * r
+            rising = 2 * (qf * qf_v - qr * qr_v) + c.share * (qf_v - qr_v)
+            return scale * (rising * early + square * stretch - drop * (lf_v + lr_v) - fall)
+
+        by = long
+
+    return (scale * square * early, *(by(*each) for each in zip(to_f, to_r, bent, fallen, strict=True)))

@@ -38,7 +38,9 @@ def size_page(result: SizeResult) -> Page:
         ]
         ratio = f"{b.cv / a.cv:.3f}" if a.cv and b.cv else ""
         rows.append([f"CV of {spec.measure}, {engine}, {before.samples} samples", *cells, ratio])
-        rows += [[f"  {w}", t, "", ""] for w, s in (("before", a), ("after", b)) for t in s.sentences()]
+        told = ["; ".join(s.sentences()) for s in (a, b)]
+        if any(told):
+            rows.append([f"left out, {engine}", *told, ""])
     ratio = sizing.area_after / sizing.area_before
     rows.append(
         ["gate area", f"{sizing.area_before * 1e12:.4g} µm²", f"{sizing.area_after * 1e12:.4g} µm²", f"{ratio:.3f}"]

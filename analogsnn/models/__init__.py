@@ -2,6 +2,7 @@
 
 from ._dpi import DPI as DPI
 from ._feedback import ExponentLaw as ExponentLaw
+from ._feedback import MirrorLaw as MirrorLaw
 from ._feedback import SigmoidLaw as SigmoidLaw
 from ._feedback import feedback_law as feedback_law
 from ._gates import nmda_gate as nmda_gate
@@ -13,6 +14,8 @@ from ._neuron import Neuron as Neuron
 from ._neuron_supply import NeuronSupply as NeuronSupply
 from ._noise import NoisyDPI as NoisyDPI
 from ._physics import ExponentFeedback as ExponentFeedback
+from ._physics import Feedback as Feedback
+from ._physics import MirrorFeedback as MirrorFeedback
 from ._physics import Physics as Physics
 from ._physics import SigmoidFeedback as SigmoidFeedback
 from ._spikes import SpikeTrain as SpikeTrain
@@ -21,5 +24,7 @@ from ._spikes import rate as rate
 from ._spikes import spike_times as spike_times
 from ._transistor_dpi import TERMS as TERMS
 from ._transistor_dpi import TransistorDPI as TransistorDPI
+from ._transistor_gate import GATE_TERMS as GATE_TERMS
+from ._transistor_gate import TransistorGate as TransistorGate
 from ._transistor_neuron import LEFT as LEFT
 from ._transistor_neuron import TransistorNeuron as TransistorNeuron

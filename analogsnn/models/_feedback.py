@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._dpi import as_float
-from ._physics import Physics, SigmoidFeedback
+from ._physics import MirrorFeedback, Physics, SigmoidFeedback
 
 
 class SigmoidLaw(eqx.Module):
@@ -39,11 +39,23 @@ class ExponentLaw(eqx.Module):
         return jnp.exp((jnp.log(self.i0) + self.kappa * u) / (self.kappa + 1))
 
 
-def feedback_law(physics: Physics) -> SigmoidLaw | ExponentLaw | None:
+class MirrorLaw(eqx.Module):
+    r"""$I_a = g I_{mem}$; `gain` is g, that of the mirrors that bring a spike's current back to the membrane."""
+
+    gain: jax.Array = eqx.field(converter=as_float)
+
+    def __call__(self, u: jax.Array) -> jax.Array:
+        """I_a (A) at u = ln(I_mem / 1 A)."""
+        return self.gain * jnp.exp(u)
+
+
+def feedback_law(physics: Physics) -> SigmoidLaw | ExponentLaw | MirrorLaw | None:
     """The law that a process's description asks for, with its numbers as differentiable leaves."""
     law = physics.feedback
     if law is None:
         return None
     if isinstance(law, SigmoidFeedback):
         return SigmoidLaw(gain=law.gain, threshold=law.threshold, norm=law.norm)
+    if isinstance(law, MirrorFeedback):
+        return MirrorLaw(gain=law.gain)
     return ExponentLaw(i0=physics.i0, kappa=physics.kappa)

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from ..errors import InputError
 from ._dpi import DPI, as_float, log_current
-from ._feedback import ExponentLaw, SigmoidLaw, feedback_law
+from ._feedback import ExponentLaw, MirrorLaw, SigmoidLaw, feedback_law
 from ._gates import nmda_gate, shunted_leak, subtracted_input
 from ._physics import Physics
 
@@ -57,7 +57,7 @@ class Neuron(eqx.Module):
 
     - `c`: membrane capacitor (F). `kappa`: inverse slope factor. `ut`: thermal voltage (V).
     - `i_tau`: leak (A). `i_gain`: gain current I_g (A). `i_spike`, `i_reset`: membrane currents (A). `t_ref`: s.
-    - `feedback`: `SigmoidLaw`, `ExponentLaw`, any function of u, or None.
+    - `feedback`: `SigmoidLaw`, `ExponentLaw`, `MirrorLaw`, any function of u, or None.
     - `ahp`: `AHP` or None.
     - `i_nmda`: membrane current that half opens the NMDA gate (A), 0 for an open gate; `nmda_exponent`: its steepness.
     - `i0`: membrane current below which the leak cannot pull (A), 0 for none. `i_floor`: smallest input (A).
@@ -74,7 +74,7 @@ class Neuron(eqx.Module):
     i_spike: jax.Array = eqx.field(converter=as_float)
     i_reset: jax.Array = eqx.field(converter=as_float)
     t_ref: jax.Array = eqx.field(converter=as_float)
-    feedback: SigmoidLaw | ExponentLaw | None = None
+    feedback: SigmoidLaw | ExponentLaw | MirrorLaw | None = None
     ahp: AHP | None = None
     i_nmda: jax.Array = eqx.field(converter=as_float, default=0.0)
     nmda_exponent: jax.Array = eqx.field(converter=as_float, default=1.0)

@@ -33,6 +33,19 @@ class ExponentFeedback:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MirrorFeedback:
+    r"""Positive feedback by a mirror of the membrane's own transistor, $I_a = g I_{mem}$; `gain` is g.
+
+    That of `circuits/adexp_neuron.cir` (the arrangement of Livi & Indiveri 2009, DOI 10.1109/ISCAS.2009.5118408).
+    """
+
+    gain: float
+
+
+Feedback = SigmoidFeedback | ExponentFeedback | MirrorFeedback
+
+
+@dataclass(frozen=True, kw_only=True)
 class Physics:
     """What a process and a chip fix: nothing in here can be set by a bias.
 
@@ -60,7 +73,7 @@ class Physics:
         }
     )  # fmt: skip
     reset: float = 0.5e-12
-    feedback: SigmoidFeedback | ExponentFeedback | None = field(default_factory=ExponentFeedback)
+    feedback: Feedback | None = field(default_factory=ExponentFeedback)
 
     @property
     def kappa(self) -> float:

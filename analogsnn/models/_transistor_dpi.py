@@ -28,14 +28,11 @@ from jax.typing import ArrayLike
 
 from ..errors import InputError
 from ._dpi import as_float
+from ._transistor_parts import KELVIN, MOBILITY, T0, UT0, diode, law_voltage, log_steering, warmed
 
 TERMS = ("exponent", "moderate", "floor", "early", "parasitic", "temperature")
-_UT0, _T0, _KELVIN = 0.02586492, 300.15, 273.15
-_MOBILITY = -1.5  # exponent of the mobility over temperature; I_S grows with T^(2 - 1.5)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _BISECTIONS = 60
-_DIODE = 4  # Newton steps for the bias diodes; the function is nearly linear
-_STEERING = 3  # fixed-point iterations; the correction is below 0.3 up to 10 nA
 
 
 class TransistorDPI(eqx.Module):
@@ -82,22 +79,22 @@ class TransistorDPI(eqx.Module):
 
     @property
     def _ratio(self) -> jax.Array:
-        kelvin = self.celsius + _KELVIN
-        return kelvin / _T0 if "temperature" in self.terms else jnp.ones_like(kelvin)
+        kelvin = self.celsius + KELVIN
+        return kelvin / T0 if "temperature" in self.terms else jnp.ones_like(kelvin)
 
     @property
     def ut(self) -> jax.Array:
         """Thermal voltage (V)."""
-        return _UT0 * self._ratio
+        return UT0 * self._ratio
 
     @property
     def _specific(self) -> jax.Array:
-        return self.i_spec * self._ratio ** (2 + _MOBILITY)
+        return self.i_spec * self._ratio ** (2 + MOBILITY)
 
     @property
     def threshold(self) -> jax.Array:
         """Of the output transistor, at its temperature (V)."""
-        return self.vt - self.tcv * _T0 * (self._ratio - 1)
+        return self.vt - self.tcv * T0 * (self._ratio - 1)
 
     @property
     def slope_in(self) -> jax.Array:
@@ -106,10 +103,7 @@ class TransistorDPI(eqx.Module):
 
     def voltage(self, current: ArrayLike) -> jax.Array:
         """The gate voltage (V) at which the output transistor carries `current` (A), without `a_out`."""
-        share = as_float(current) / self._specific
-        root = jnp.sqrt(share)
-        # 2 ln(e^y - 1), without overflow; in weak inversion ln(I/IS)
-        g = 2 * (root + jnp.log(-jnp.expm1(-root))) if "moderate" in self.terms else jnp.log(share)
+        g = law_voltage(as_float(current) / self._specific, moderate="moderate" in self.terms)
         return self.threshold + self.n * self.ut * g
 
     def _bias(self, current: ArrayLike, gate: jax.Array, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -120,14 +114,7 @@ class TransistorDPI(eqx.Module):
         """
         if "floor" not in self.terms:
             return gate, as_float(current)
-        # v = UT ln(1 + e^w) solves I = I0 e^(v/n UT) (1 - e^(-v/UT)) where n w + (1 - n) ln(1 + e^w) = gate/UT.
-        wanted = gate / self.ut
-
-        w = wanted
-        for _ in range(_DIODE):
-            miss = slope * w + (1 - slope) * jax.nn.softplus(w) - wanted
-            w = w - miss / (slope + (1 - slope) * jax.nn.sigmoid(w))
-        return self.ut * jax.nn.softplus(w), as_float(current) / jax.nn.sigmoid(w)
+        return diode(as_float(current), gate, slope, self.ut)
 
     def current(self, v: ArrayLike) -> jax.Array:
         """The output current (A) at the state `v` (V)."""
@@ -146,8 +133,7 @@ class TransistorDPI(eqx.Module):
         """An off-current (A) at the temperature, from that at 27 °C, `off` (A), of transistors of the slope factor
         `slope`; by default of the pair's kind."""
         slope = self.slope_in if slope is None else slope
-        exponent = self.threshold / (slope * self.ut) - self.vt / (slope * _UT0)
-        return as_float(off) * self._ratio ** (2 + _MOBILITY) * jnp.exp(-exponent)
+        return warmed(off, self._ratio, self.vt, self.threshold, slope)
 
     def rest(self, i_w: ArrayLike) -> jax.Array:
         """The state (V) before any pulse, at the weight current `i_w` (A); without `floor`, the off-current's, 0 V."""
@@ -161,14 +147,9 @@ class TransistorDPI(eqx.Module):
         weak = (gate - v) / (self.slope_in * self.ut)
         if "moderate" not in self.terms:
             return jax.nn.sigmoid(weak)
-        scale = jnp.sqrt(total / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
-
-        log_ratio = weak  # of the branch that charges to the other
-        for _ in range(_STEERING):
-            # √I of the other branch minus √I of this one, of a total of 1; sigmoid(-x) is the other's share
-            rest = jnp.exp(0.5 * jax.nn.log_sigmoid(-log_ratio)) - jnp.exp(0.5 * jax.nn.log_sigmoid(log_ratio))
-            log_ratio = weak + scale * rest
-        return jax.nn.sigmoid(log_ratio)
+        scale = jnp.sqrt(total / (self.i_spec_in * self._ratio ** (2 + MOBILITY)))
+        # The ratio is that of the branch that charges to the other.
+        return jax.nn.sigmoid(log_steering(weak, scale))
 
     def derivative(self, v: ArrayLike, i_w: ArrayLike) -> jax.Array:
         """dv/dt (V/s) at the current `i_w` (A) through the pair: `mirrored(…)` of the bias during a pulse, else
@@ -201,7 +182,7 @@ class TransistorDPI(eqx.Module):
         """What the weight transistor carries (A) when its bias diode, of the pair's kind, is given `i_w` (A)."""
         i_w = as_float(i_w)
         slope = self.slope_in
-        gate = self.threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + _MOBILITY)))
+        gate = self.threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + MOBILITY)))
         return self._bias(i_w, gate, slope)[1]
 
     def steady_state(self, i_w: ArrayLike) -> jax.Array:

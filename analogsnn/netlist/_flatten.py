@@ -229,9 +229,25 @@ class _Flattener:
         if template.model in self.devices:
             self.device(template, name, nodes, definition, scope, inside)
             return
+        if not self.sized(template, name, definition, inside):
+            return
         if "m" in given and "m" not in known:
             self.note_multiplied(template, definition)
         self.expand(definition, inside, dict(zip(definition.pins, nodes, strict=True)), [*chain, definition])
+
+    def sized(self, template: Template, name: str, definition: Block, inside: Scope) -> bool:
+        """Whether a transistor's width and length are positive, told before its equations divide by them."""
+        if not {"w", "l"} <= definition.defaults.keys():
+            return True
+        good = True
+        for key in ("w", "l"):
+            bound = template.parameters.get(key, definition.defaults[key])
+            size = self.values.value(Bound(Name(key, bound.at), bound.line, bound.at), inside)
+            if size is not None and size <= 0:
+                place = f"{key.upper()} of {name.upper()}"
+                self.values.once(bound.line, bound.at, f"{place} is {float(size):g}.", "Width and length are positive.")
+                good = False
+        return good
 
     def note_multiplied(self, template: Template, definition: Block) -> None:
         for inner in definition.elements:

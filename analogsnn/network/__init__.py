@@ -2,6 +2,8 @@
 
 from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
+from ._circuit_neuron import CircuitNeuron as CircuitNeuron
+from ._circuit_neuron import circuit_neuron as circuit_neuron
 from ._classify import GAP as GAP
 from ._classify import Samples as Samples
 from ._classify import accuracy as accuracy
@@ -16,6 +18,7 @@ from ._dense import with_weights as with_weights
 from ._encoder import level_crossings as level_crossings
 from ._energy import Energy as Energy
 from ._energy import energy as energy
+from ._events import Events as Events
 from ._events import read_events as read_events
 from ._exact import Trains as Trains
 from ._exact import spike_trains as spike_trains
@@ -44,7 +47,6 @@ from ._record import record as record
 from ._response import response as response
 from ._share import share as share
 from ._share import simulate_share as simulate_share
-from ._simulate import Events as Events
 from ._simulate import Spikes as Spikes
 from ._simulate import simulate as simulate
 from ._simulate import simulate_chunks as simulate_chunks

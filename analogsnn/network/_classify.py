@@ -13,10 +13,11 @@ import numpy as np
 
 from ..errors import InputError
 from ._dense import Devices
+from ._events import Events
 from ._mismatch import Mismatch
 from ._network import Network
 from ._parameters import lanes
-from ._simulate import Events, simulate
+from ._simulate import simulate
 from ._surrogate import binned, stepped
 
 # s between samples: ln I of a DPI falls by one a time constant, so that it takes many of them to be at rest again; half

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ._events import Events
 from ._network import Network
 from ._parameters import PA, Lanes
-from ._simulate import Events, Spikes
+from ._simulate import Spikes
 
 SPIKE = 5e-12  # J
 SUPPLY = 1.8  # V

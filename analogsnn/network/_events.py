@@ -1,18 +1,62 @@
-"""Input events from a file: CSV `time_s,input,index`, times ascending."""
+"""Input events: from arrays, checked, and from a file, CSV `time_s,input,index`, times ascending."""
 
 from __future__ import annotations
 
 import csv
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ._network import Network
-from ._simulate import Events
 
 HEADER = ("time_s", "input", "index")
+
+
+@dataclass(frozen=True)
+class Events:
+    """Input events: `time` (s, ascending) and `channel` (index over all inputs of the network).
+
+    `lane` gives the lane of each event, or None when every lane receives all of them.
+    """
+
+    time: np.ndarray
+    channel: np.ndarray
+    lane: np.ndarray | None = None
+
+
+def checked(
+    time: ArrayLike, channel: ArrayLike, channels: int, duration: float, *, ordered: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times (float64, s) and channels (int64) of events of a run.
+
+    **Raises** `InputError` that names the first event that is out of order (where that is asked for), outside the run
+    or of a channel that is not there.
+    """
+    try:
+        time, channel = np.asarray(time, float), np.asarray(channel, float)
+    except (TypeError, ValueError):
+        raise InputError("Events are numbers: times in seconds, and the channel of each.") from None
+    if time.shape != channel.shape or time.ndim != 1:
+        raise InputError(f"Events have {time.shape} times and {channel.shape} channels; give one channel a time.")
+
+    def refuse(wrong: np.ndarray, why: str) -> None:
+        if np.any(wrong):
+            k = int(np.argmax(wrong))
+            raise InputError(f"Event {k} of {len(time)}, at {time[k]:g} s on input channel {channel[k]:g}, {why}.")
+
+    refuse(~np.isfinite(time), "has no finite time; drop it")
+    refuse(channel != np.round(channel), "names no whole channel; channels are whole numbers from 0 on")
+    if ordered and np.any(np.diff(time) < 0):
+        before = np.append(False, np.diff(time) < 0)
+        refuse(before, f"comes before the one in front of it ({time[np.argmax(before) - 1]:g} s); sort them, ascending")
+    refuse((time < 0) | (time > duration), f"is outside the simulated 0–{duration:g} s")
+    there = f"0 to {channels - 1}" if channels else "none"
+    refuse((channel < 0) | (channel >= channels), f"has nowhere to go: the network's input channels are {there}")
+    return time, channel.astype(np.int64)
 
 
 def read_events(path: str | Path, network: Network) -> Events:

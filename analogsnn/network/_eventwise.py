@@ -6,9 +6,10 @@ currents, moves with the time constants of synapses and membranes, so it is aske
 between; for spikes that there were, and for the weights that they passed, it is exact. With `hold` one step the result
 is that of the matrices.
 
-States are stored at the begin of every piece of steps. A piece is computed again on the way back, with the
-derivatives of each step by u and by the currents, so that the way back itself only multiplies. With pieces of
-$\sqrt T$ steps, memory is that of some $2\sqrt T$ of them.
+States are stored at the begin of every piece of steps. On the way back a piece is run again, and the derivatives of
+its steps by u and by the currents are computed for all of them at once: for small networks a few passes over long
+arrays in place of many over short ones. The way back itself only multiplies. With pieces of $\sqrt T$ steps, memory is
+that of some $2\sqrt T$ of them.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ import jax
 import jax.numpy as jnp
 
 from ..errors import InputError
-from ._exact import membrane_slope
+from ._exact import feedback, membrane_slope
 from ._stepping import on_phase
 
-SLOPES = ("by_u", "by_drive", "by_leak", "by_nmda")
 # A current of each DPI acts as an input, a leak, or as what the NMDA gate lets pass.
 _ACTS = {
-    "AMPA": ("by_drive", 1), "GABA_B": ("by_drive", -1), "GABA_A": ("by_leak", 1), "AHP": ("by_leak", 1),
-    "NMDA": ("by_nmda", 1),
-}  # fmt: skip
+    "by_drive": {"AMPA": 1, "GABA_B": -1},
+    "by_leak": {"GABA_A": 1, "AHP": 1},
+    "by_nmda": {"NMDA": 1},
+}
 WAIT = 20e-3  # s: a membrane that stands still below its threshold counts as if it would rise by an e-fold in this time
 
 
@@ -80,8 +81,13 @@ def advance(cells: Any, u: jax.Array, i: jax.Array, ahp: jax.Array, part: jax.Ar
     _, bend = jax.jvp(lambda v: membrane_slope(cells, v, i, ahp), (u,), (jnp.ones_like(u),))
     slope = membrane_slope(cells, u, i, ahp, frozen=True)
     x = jax.lax.stop_gradient(bend) * part * dt
-    u_new = jnp.maximum(u + slope * dt * part / (1 - x * (0.5 - x / 12)), jnp.log(jnp.asarray(cells.i0, u.dtype)))
+    u_new = jnp.maximum(u + slope * dt * part / second_order(x), jnp.log(jnp.asarray(cells.i0, u.dtype)))
     return jnp.where(part > 0, u_new, u)
+
+
+def second_order(x: jax.Array) -> jax.Array:
+    """x/(e^x - 1) by a Padé form: the divisor of the exponential method."""
+    return 1 - x * (0.5 - x / 12)
 
 
 def density(over: jax.Array, way: jax.Array, dt: float, sharpness: float) -> jax.Array:
@@ -137,35 +143,19 @@ def _at(array: jax.Array, index: jax.Array) -> jax.Array:
     return array.at[index].get(mode="clip")  # padding reads the last one, and is dropped or has no charge
 
 
-def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool = False):
-    """One step: the state after it, its spikes and distances from the threshold, and with `keep` its derivatives."""
+def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state):
+    """One step: the state after it, its spikes, and its membranes before any reset."""
     n = cells.i_leak.shape[0]
     u, rest = state["u"], state["rest"]
     i = jnp.maximum(state["i"] * wires.decay, cells.i0)
     part = jnp.clip(1 - rest, 0, 1)
-    synaptic, ahp = _split(cells, i)
-    slopes = ()
-    if keep:
-
-        def moved(u, i_dc, i_leak, nmda):
-            mine = eqx.tree_at(lambda c: (c.i_dc, c.i_leak), cells, (i_dc, i_leak))
-            rows = [synaptic[k] + nmda if name == "NMDA" else synaptic[k] for k, name in enumerate(cells.names)]
-            return advance(mine, u, jnp.stack(rows), ahp, part, plan.dt)
-
-        u_new, pull = jax.vjp(moved, u, cells.i_dc, cells.i_leak, jnp.zeros_like(u))
-        slopes = pull(jnp.ones_like(u))
-    else:
-        u_new = advance(cells, u, synaptic, ahp, part, plan.dt)
+    u_new = advance(cells, u, *_split(cells, i), part, plan.dt)
     over = u_new - wires.u_spike
     spiked = over >= 0
     left = part * over / jnp.maximum(u_new - u, 1e-6)  # of the step, after the crossing
     rest = jnp.where(spiked, wires.refractory - left, jnp.maximum(rest - 1, 0))
-    kept = {}
-    if keep:
-        steep = density(over, jnp.abs(u_new - u), plan.dt, plan.sharpness)
-        kept = dict(zip(SLOPES, slopes, strict=True)) | {"steep": steep, "left": jnp.where(spiked, left, -1)}
     # The membranes have read the currents before any event changes them, so the change can be made in place.
-    i, spiked, left, over = jax.lax.optimization_barrier((i, spiked, left, over))
+    i, spiked, left, u_new = jax.lax.optimization_barrier((i, spiked, left, u_new))
 
     def deliver(row, times, i):
         at, charge = _row(targets, row), _row(wires.charge, row)
@@ -180,11 +170,16 @@ def _step(plan: Plan, cells: Cells, wires: Wires, targets, x, state, keep: bool 
         return deliver(j, 1, i), trace.at[j].add(_faded(plan, left[j]))
 
     i, trace = _each(spiked, fire, (i, state["trace"] * plan.fade))
-    return {"u": jnp.where(spiked, wires.u_reset, u_new), "rest": rest, "i": i, "trace": trace}, spiked, over, kept
+    return {"u": jnp.where(spiked, wires.u_reset, u_new), "rest": rest, "i": i, "trace": trace}, spiked, u_new
 
 
 def _faded(plan: Plan, left: jax.Array) -> jax.Array:
     return jnp.exp(math.log(plan.fade) * jnp.clip(left, 0, 1))
+
+
+def _once(k: jax.Array, values: Any) -> Any:
+    """The values as arrays of their own (k is not negative), where XLA would compute them anew for every use."""
+    return jax.lax.cond(k >= 0, lambda v: v, lambda v: jax.tree.map(jnp.zeros_like, v), values)
 
 
 def _pieces(plan: Plan) -> int:
@@ -202,7 +197,8 @@ def _forward(plan: Plan, cells: Cells, wires: Wires, targets, inputs):
 
     def one(k, carry):
         state, found = carry
-        state, spiked, over, _ = _step(plan, cells, wires, targets, inputs[k], state)
+        state, spiked, u_new = _step(plan, cells, wires, targets, inputs[k], state)
+        over = u_new - wires.u_spike
         higher = ~spiked & (over > found["peak"])
         samples = jax.lax.cond(
             (k + 1) % plan.every == 0,
@@ -248,20 +244,60 @@ def _forward_saving(plan: Plan, cells: Any, wires: Any, targets: Any, inputs: An
     return out, (wanted, *values, *kept)
 
 
-def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first, count) -> dict[str, jax.Array]:
-    """What the way back needs of each step of a piece: state before it and derivatives; the currents after it too."""
-    shape = (plan.piece, cells.i_leak.shape[0])
-    steps = {name: jnp.zeros(shape, wires.gain.dtype) for name in ("u", "rest", *SLOPES, "steep", "left")}
-    steps["i"] = jnp.zeros((plan.piece + 1, *wires.gain.shape), wires.gain.dtype)
+def _room(plan: Plan, cells: Cells, wires: Wires) -> dict[str, jax.Array]:
+    """State before each step of a piece, and u after it before any reset; the currents after the last step too."""
+    shape, dtype = (plan.piece, cells.i_leak.shape[0]), wires.gain.dtype
+    currents = jnp.full((plan.piece + 1, *wires.gain.shape), cells.i0, dtype)
+    return {name: jnp.zeros(shape, dtype) for name in ("u", "rest", "to")} | {"i": currents}
+
+
+def _again(plan: Plan, cells: Cells, wires: Wires, targets, inputs, state, first, count, steps):
+    """A piece once more, into the room for its `steps`."""
 
     def one(j, carry):
         state, steps = carry
         before = {name: state[name] for name in ("u", "rest", "i")}
-        state, _, _, kept = _step(plan, cells, wires, targets, inputs[first + j], state, keep=True)
-        return state, {name: steps[name].at[j].set(value) for name, value in (before | kept).items()}
+        state, _, u_new = _step(plan, cells, wires, targets, inputs[first + j], state)
+        return state, {name: steps[name].at[j].set(value) for name, value in (before | {"to": u_new}).items()}
 
     state, steps = jax.lax.fori_loop(0, count, one, (state, steps))
     return steps | {"i": steps["i"].at[count].set(state["i"])}
+
+
+def _slopes(plan: Plan, cells: Cells, wires: Wires, names: list[str], steps: dict[str, jax.Array]):
+    """Derivatives of all steps of a piece, [step, N], those of `advance`: by u, and by each way in which currents act.
+
+    `steep`: of their spikes by u; `left`: what is left of a step after the crossing, -1 without a spike.
+    """
+    u, to, part = steps["u"], steps["to"], jnp.clip(1 - steps["rest"], 0, 1)
+    n = u.shape[-1]
+    currents = jnp.maximum(steps["i"][:-1] * wires.decay, cells.i0)
+    given = {name: currents[:, k * n : (k + 1) * n] - cells.i0 for k, name in enumerate(names)}
+    nothing = jnp.zeros_like(u)
+    nmda = given.get("NMDA", nothing)
+    i_mem = jnp.exp(u)
+    divider, gate = 1 / (1 + i_mem / cells.i_gain), i_mem / (i_mem + cells.nmda_gate)
+    drive = cells.i_dc + given.get("AMPA", nothing) + nmda * gate
+    used = jnp.ones_like(u)
+    if "GABA_B" in given:
+        drive = drive - given["GABA_B"]
+        used = 0.5 * (1 + jnp.sign(drive))  # a rectifier's derivative, as JAX has it
+        drive = jnp.maximum(drive, 0)
+    _, amplifies = jax.jvp(lambda v: jnp.zeros_like(v) + feedback(cells, v, jnp.exp(v)), (u,), (jnp.ones_like(u),))
+    falls = -drive * divider * (1 - divider)  # of the divided input, by u
+    bend = cells.slew * (falls + used * nmda * gate * (1 - gate) * divider + amplifies)
+    x = bend * part * plan.dt
+    moves = jnp.where(to > jnp.log(jnp.asarray(cells.i0, u.dtype)), cells.slew * plan.dt * part / second_order(x), 0)
+    by_drive = used * divider * moves
+    over, way = to - wires.u_spike, to - u
+    return {
+        "by_drive": by_drive,
+        "by_leak": -moves,
+        "by_nmda": by_drive * gate,
+        "by_u": jnp.where((part > 0) & (moves == 0), 0, 1 + falls * moves),
+        "steep": density(over, jnp.abs(way), plan.dt, plan.sharpness),
+        "left": jnp.where(over >= 0, part * over / jnp.maximum(way, 1e-6), -1),
+    }
 
 
 def _backward(plan: Plan, kept: Any, given: Any):
@@ -273,25 +309,31 @@ def _backward(plan: Plan, kept: Any, given: Any):
     given_samples, given_counts, given_peak = sums
     n, dtype = cells.i_leak.shape[0], wires.u_spike.dtype
     zero = jnp.zeros(n, dtype)
-    fan_out, own_charge = targets[:n].T, wires.charge[:n].T  # [F, N]: sums over targets in the order of memory
+    # [F, N], summed row by row and without bounds to check: several times as fast on a CPU as one sum over all.
+    fan_out, own_charge = jnp.minimum(targets[:n], wires.gain.shape[0] - 1).T, wires.charge[:n].T
     names = [*cells.names, "AHP"][: wires.gain.shape[0] // n]
-    acts = [_ACTS[name] for name in names]
+    decay = wires.decay.reshape(-1, n)
+    # A column of signs for each way in which a current acts: a sum vectorises where a choice of rows does not.
+    signs = {act: jnp.asarray([[mine.get(name, 0)] for name in names], dtype) for act, mine in _ACTS.items()}
 
     def back(k, j, steps, carry):
         lam, held, total = carry
+        lam_i = lam["i"].ravel()
         step = {name: _row(value, j) for name, value in steps.items()}
-        after = _row(steps["i"], j + 1)
         faded = step["i"] * wires.decay
-        before = jnp.maximum(faded, cells.i0)
         spiked = step["left"] >= 0
-        trace = jax.lax.cond(
-            (k + 1) % plan.every == 0, lambda t: t + _row(given_samples, k // plan.every), lambda t: t, lam["trace"]
-        )
+        sampled = jnp.where((k + 1) % plan.every == 0, _row(given_samples, k // plan.every), 0)
+        trace = lam["trace"] + sampled
 
         def ask(held):
             """What a spike of each neuron would do now."""
-            charged = lam["i"] * wires.gain * after / (after + wires.gain)
-            return jnp.sum(own_charge * _at(charged, fan_out), axis=0)
+            after = _row(steps["i"], j + 1)
+            charged = lam_i * wires.gain * after / (after + wires.gain)
+
+            def more(f, total):
+                return total + own_charge[f] * charged.at[fan_out[f]].get(mode="promise_in_bounds")
+
+            return jax.lax.fori_loop(0, len(fan_out), more, jnp.zeros_like(held))
 
         held = jax.lax.cond(((k + 1) % plan.hold == 0) | (k == plan.total - 1), ask, lambda h: h, held)
 
@@ -299,10 +341,11 @@ def _backward(plan: Plan, kept: Any, given: Any):
             """What the pulses of a row received, and the way of the adjoint through them."""
             by_i, by_charge = carry
             at = _row(targets, row)
-            lam_i, gain, i0, i1 = (_at(x, at) for x in (lam["i"], wires.gain, before, after))
-            ratio = i1 / (i1 + gain)
-            received = lam_i * gain * ratio
-            return received, (by_i.at[at].set(lam_i * ratio * (i0 + gain) / i0, mode="drop"), by_charge)
+            mine, gain, fading = (_at(x, at) for x in (lam_i, wires.gain, wires.decay))
+            i0, i1 = (steps["i"].at[m, at].get(mode="clip") for m in (j, j + 1))
+            i0, ratio = jnp.maximum(i0 * fading, cells.i0), i1 / (i1 + gain)
+            received = mine * gain * ratio
+            return received, (by_i.at[at].set(mine * ratio * (i0 + gain) / i0, mode="drop"), by_charge)
 
         def spike(row, carry):
             direct, held, *rest = carry
@@ -315,48 +358,54 @@ def _backward(plan: Plan, kept: Any, given: Any):
             received, (by_i, by_charge) = pulses(n + c, carry)
             return by_i, by_charge.at[n + c].add(received * inputs[k, c])
 
-        found = (trace, held, lam["i"], total["charge"])
+        found = (trace, held, lam_i, total["charge"])
         direct, held, by_i, by_charge = _each(spiked, spike, found)
         if inputs.shape[1]:
             by_i, by_charge = _each(inputs[k] > 0, event, (by_i, by_charge))
         direct = direct + jnp.where(k >= plan.start, given_counts, 0)
         by_over = (held + direct) * step["steep"] + jnp.where(peak_at == k, given_peak, 0)
         by_new = jnp.where(spiked, 0, lam["u"]) + by_over
-        moved = {name: step[name] * by_new for name in SLOPES}
-        # DPI by DPI in place: any form that makes one array of them first takes ten times as long on a CPU.
-        by_start = by_i
-        for place, (name, sign) in enumerate(acts):
-            mine = jax.lax.slice_in_dim(by_i, place * n, (place + 1) * n) + sign * moved[name]
-            by_start = jax.lax.dynamic_update_slice_in_dim(by_start, mine, place * n, 0)
-        by_start = jnp.where(faded > cells.i0, by_start, 0)
+        # In two dimensions: a CPU is ten times slower where it has to find the neuron of each of D · N currents.
+        by_new = _once(k, by_new)
+        by_start = by_i.reshape(-1, n) + sum(sign * (step[act] * by_new) for act, sign in signs.items())
+        by_start = jnp.where(faded.reshape(-1, n) > cells.i0, by_start, 0)
         total = total | {"charge": by_charge}
         if wanted.devices:
-            part = jnp.clip(1 - step["rest"], 0, 1)
+            part, before = jnp.clip(1 - step["rest"], 0, 1), jnp.maximum(faded, cells.i0)
+            after = _row(steps["i"], j + 1)
             _, pull = jax.vjp(lambda c: advance(c, step["u"], *_split(cells, before), part, plan.dt), cells)
             total |= {
                 "cells": jax.tree.map(jnp.add, total["cells"], pull(by_new)[0]),
-                "decay": total["decay"] + by_start * step["i"],
-                "gain": total["gain"] + (lam["i"] * after - by_i * before) / wires.gain,
+                "decay": total["decay"] + by_start.ravel() * step["i"],
+                "gain": total["gain"] + (lam_i * after - by_i * before) / wires.gain,
                 "u_spike": total["u_spike"] - by_over,
                 "u_reset": total["u_reset"] + jnp.where(spiked, lam["u"], 0),
             }
-        return {"u": moved["by_u"], "i": by_start * wires.decay, "trace": trace * plan.fade}, held, total
+        return {"u": step["by_u"] * by_new, "i": by_start * decay, "trace": trace * plan.fade}, held, total
 
     def piece(p, carry):
         p = _pieces(plan) - 1 - p
         first = p * plan.piece
         count = jnp.minimum(plan.piece, plan.total - first)
         state = {name: value[p] for name, value in saved.items()}
-        steps = _again(plan, cells, wires, targets, inputs, state, first, count)
-        return jax.lax.fori_loop(0, count, lambda j, c: back(first + count - 1 - j, count - 1 - j, steps, c), carry)
+        carry, room = carry
+        room = _again(plan, cells, wires, targets, inputs, state, first, count, room)
+        steps = room | _slopes(plan, cells, wires, names, room)
 
-    lam = {"u": zero, "i": jnp.zeros_like(wires.gain), "trace": zero}
+        def one(j, carry):
+            j = count - 1 - j
+            return back(first + j, j, steps, carry)
+
+        return jax.lax.fori_loop(0, count, one, carry), room
+
+    lam = {"u": zero, "i": jnp.zeros_like(decay), "trace": zero}
     total: dict[str, Any] = {"charge": jnp.zeros_like(wires.charge)}
     others = {
         "cells": jax.tree.map(jnp.zeros_like, cells), "decay": jnp.zeros_like(wires.decay),
         "gain": jnp.zeros_like(wires.gain), "u_spike": zero, "u_reset": zero,
     }  # fmt: skip
-    lam, _, total = jax.lax.fori_loop(0, _pieces(plan), piece, (lam, zero, total | (others if wanted.devices else {})))
+    carry = (lam, zero, total | (others if wanted.devices else {})), _room(plan, cells, wires)
+    (lam, _, total), _ = jax.lax.fori_loop(0, _pieces(plan), piece, carry)
     charge = jnp.where(targets < wires.gain.shape[0], total["charge"], 0)
     total = others | total
     by_wires = Wires(total["decay"], total["gain"], charge, total["u_spike"], total["u_reset"] + lam["u"], zero)

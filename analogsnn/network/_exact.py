@@ -24,7 +24,7 @@ from jax.core import Tracer
 
 from ..errors import InputError, SimulationError
 from ._dense import Devices
-from ._simulate import Events
+from ._events import Events, checked
 from ._step import DT
 
 _ROOT = 8  # Newton steps for the length of a step that ends in a spike
@@ -56,14 +56,9 @@ def spike_trains(devices: Devices, events: Events, duration: float, max_spikes: 
         raise InputError(
             "Exact spike trains are for small networks, on matrices; make the devices with dense(network)."
         )
-    time, channel = np.asarray(events.time, float), np.asarray(events.channel, np.int64)
-    channels = devices.sources - devices.neurons
-    if events.lane is not None or time.shape != channel.shape or time.ndim != 1:
-        raise InputError("Exact spike trains take one network and one list of events, a channel a time.")
-    if np.any(np.diff(time) < 0) or not np.all((time >= 0) & (time <= duration)):
-        raise InputError(f"Event times must ascend within the simulated 0–{duration:g} s.")
-    if len(channel) and not 0 <= channel.min() <= channel.max() < channels:
-        raise InputError(f"An event names input channel {channel.max()}; the network has {channels} (0-based).")
+    if events.lane is not None:
+        raise InputError("Exact spike trains take one network; give events without lanes.")
+    time, channel = checked(events.time, events.channel, devices.sources - devices.neurons, duration)
     steps = int(np.ceil(duration / dt)) + len(time) + max_spikes + 2
     dtype = devices.weight.dtype
     at = jnp.asarray(np.append(time, np.inf), dtype)
@@ -174,10 +169,11 @@ def membrane_slope(d: Any, u, i, ahp, *, frozen: bool = False):
     if "GABA_B" in given:
         drive = jnp.maximum(drive - given["GABA_B"], 0)
     leak = d.i_leak + ahp + given.get("GABA_A", 0)
-    return d.slew * (drive / (1 + i_mem / d.i_gain) - leak + _feedback(d, own, gate))
+    return d.slew * (drive / (1 + i_mem / d.i_gain) - leak + feedback(d, own, gate))
 
 
-def _feedback(d: Any, u, i_mem):
+def feedback(d: Any, u, i_mem):
+    """Positive feedback (pA) at u = ln(I_mem/pA)."""
     kind, c = d.feedback
     if kind == "none":
         return 0.0

@@ -13,6 +13,8 @@ from ..models import Physics
 
 SYNAPSE_TYPES = ("AMPA", "NMDA", "GABA_A", "GABA_B")
 DELAYS = ("none", "precise", "mismatched")
+# A; no generator of these chips gives a tenth of it. Weak inversion, where the models hold, ends far lower.
+LARGEST_CURRENT = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,13 @@ def connect(
 
 
 def _problems(network: Network):
+    physics = network.physics
+    constants = {k: getattr(physics, k) for k in ("i0", "kappa_n", "kappa_p", "ut", "vth", "reset")}
+    wrong = {k: v for k, v in (constants | {f"c['{k}']": v for k, v in physics.c.items()}).items() if not _positive(v)}
+    for key, value in wrong.items():
+        yield f"The physics has {key} = {value!r}; it must be a positive, finite number (SI units)."
+    if wrong:
+        return
     sizes: dict[str, int] = {}
     for thing in (*network.populations, *network.inputs):
         if thing.name in sizes:
@@ -206,7 +215,8 @@ def _problems(network: Network):
             yield f"'{thing.name}' has size {thing.size!r}; it needs a whole number of members, at least one."
         sizes[thing.name] = thing.size
     for p in network.populations:
-        yield from _bad_numbers(p)
+        bad = list(_bad_numbers(p))
+        yield from bad or _beyond_the_model(p, physics)
         for kind in p.synapses:
             if kind not in SYNAPSE_TYPES:
                 yield f"Population '{p.name}' sets synapse type '{kind}'; there are {', '.join(SYNAPSE_TYPES)}."
@@ -214,14 +224,21 @@ def _problems(network: Network):
     for c in network.connections:
         where = f"The connection '{c.source}'→'{c.target}'"
         for end, known in ((c.source, sizes), (c.target, names)):
-            if end not in known:
-                yield f"{where} names '{end}', which is not there; known: {', '.join(sorted(known))}."
+            if end in sizes and end not in known:
+                yield f"{where} ends at an input; connections end at populations: {', '.join(sorted(known)) or 'none'}."
+            elif end not in known:
+                yield f"{where} names '{end}', which is not there; known: {', '.join(sorted(known)) or 'none'}."
         if c.synapse not in SYNAPSE_TYPES:
             yield f"{where} has synapse type '{c.synapse}'; there are {', '.join(SYNAPSE_TYPES)}."
         if c.delay not in DELAYS:
             yield f"{where} has delay '{c.delay}'; there are {', '.join(DELAYS)}."
-        if not np.all(np.isfinite(c.weight)) or np.any(c.weight <= 0):
-            yield f"{where} has a weight that is no positive finite current (A); inhibition is a synapse type, no sign."
+        bad = ~((c.weight > 0) & (c.weight <= LARGEST_CURRENT))
+        if np.any(bad):
+            k = int(np.argmax(bad))
+            yield (
+                f"{where} has the weight {c.weight[k]:g} A at synapse {k} (pair {c.pairs[k].tolist()}); a weight is a "
+                f"current above 0 and up to {LARGEST_CURRENT:g} A, and inhibition is a synapse type, no sign."
+            )
         if c.source in sizes and c.target in names and len(c.pairs):
             low, high = c.pairs.min(axis=0), c.pairs.max(axis=0)
             if low.min() < 0 or high[0] >= sizes[c.source] or high[1] >= sizes[c.target]:
@@ -229,6 +246,10 @@ def _problems(network: Network):
                     f"{where} has pairs up to {high.tolist()} (from {low.tolist()}), but the sizes are "
                     f"{sizes[c.source]} and {sizes[c.target]}."
                 )
+
+
+def _positive(value: object) -> bool:
+    return _is_number(value) and value > 0  # pyright: ignore[reportOperatorIssue]
 
 
 def _is_number(value: object) -> bool:
@@ -257,3 +278,31 @@ def _bad_numbers(p: Population):
             yield f"Population '{p.name}' has {key} = {value!r}; it must be a positive, finite number (SI units)."
     if not _is_number(n.dc) or n.dc < 0:
         yield f"Population '{p.name}' has dc = {n.dc!r} A; it must be finite and not negative."
+
+
+def _beyond_the_model(p: Population, physics: Physics):
+    """Numbers that are positive, and nothing that these circuits could have."""
+    n, a = p.neuron, p.neuron.adaptation
+    currents = {"dc": n.dc, "threshold": n.threshold, "nmda_gate": n.nmda_gate or 0.0}
+    currents |= {} if a is None else {"adaptation weight": a.weight}
+    for key, value in currents.items():
+        if value > LARGEST_CURRENT:
+            yield (
+                f"Population '{p.name}' has {key} = {value:g} A; the currents of these circuits end at "
+                f"{LARGEST_CURRENT:g} A. Values are in SI units: 1 nA is 1e-9."
+            )
+    dpis = [("", "mem", n), *((f"{kind} ", kind, s) for kind, s in p.synapses.items() if kind in physics.c)]
+    dpis += [] if a is None else [("adaptation ", "ahp", a)]
+    for key, role, dpi in dpis:
+        leak = physics.leak_current(dpi.tau, role)
+        if leak * max(1.0, dpi.gain) > LARGEST_CURRENT:
+            yield (
+                f"Population '{p.name}' has {key}tau = {dpi.tau:g} s and gain = {dpi.gain:g}, which take a leak of "
+                f"{leak:.2g} A and a gain current of {leak * dpi.gain:.2g} A; the currents of these circuits end at "
+                f"{LARGEST_CURRENT:g} A."
+            )
+    if n.threshold <= physics.reset:
+        yield (
+            f"Population '{p.name}' has threshold = {n.threshold:g} A, and spikes reset its membranes to "
+            f"{physics.reset:g} A; a threshold lies above that."
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError
-from ..models import ExponentFeedback, SigmoidFeedback
+from ..models import ExponentFeedback, MirrorFeedback, SigmoidFeedback
 from ._calibration import Calibration
 from ._mismatch import Mismatch
 from ._network import DELAYS, SYNAPSE_TYPES, Network
@@ -158,6 +158,8 @@ def feedback_constants(network: Network) -> tuple[str, tuple[float, ...]]:
         return "none", ()
     if isinstance(law, ExponentFeedback):
         return "exponent", (kappa / (kappa + 1.0), float(np.log(i0)) / (kappa + 1.0))
+    if isinstance(law, MirrorFeedback):  # the power one
+        return "exponent", (1.0, float(np.log(law.gain)))
     assert isinstance(law, SigmoidFeedback)
     return "sigmoid", (law.gain * PA, law.threshold * PA, law.norm * PA)
 

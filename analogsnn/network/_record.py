@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ._events import Events
 from ._parameters import PA, Lanes
-from ._simulate import Events, Spikes, chunks
+from ._simulate import ROOM, Spikes, chunks
 from ._step import step_for
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def record(
     dt: float | None = None,
     progress: Callable[[float], None] | None = None,
     chunk: float = 1.0,
+    room: int = ROOM,
 ) -> xr.Dataset:
     """Simulate, and keep the currents of some neurons beside all spikes.
 
@@ -64,7 +66,8 @@ def record(
             "longer interval."
         )
     parts = chunks(
-        devices, events, duration, dt=dt, progress=progress, chunk=chunk, watched=watched.tolist(), every=steps
+        devices, events, duration, dt=dt, progress=progress, chunk=chunk, watched=watched.tolist(), every=steps,
+        room=room,
     )  # fmt: skip
     shaped = _shaped(parts, steps * dt, len(names), devices.lanes, len(chosen))
     coordinates = {"quantity": list(names), "lane": np.arange(devices.lanes), "neuron": chosen}

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ._dense import Devices
+from ._events import Events
 from ._exact import spike_trains
-from ._simulate import Events
 from ._step import DT
 from ._surrogate import SHARPNESS, binned, stepped
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ._events import Events
 from ._parameters import Lanes
-from ._simulate import Events, Spikes, simulate
+from ._simulate import Spikes, simulate
 
 
 def share(lanes: int) -> range:

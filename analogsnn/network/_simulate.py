@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import InputError, SimulationError
+from ._events import Events, checked
 from ._parameters import Lanes
 from ._step import step_for
 from ._stepping import Shape, run
@@ -20,6 +21,7 @@ ROOM = 4096  # late deliveries that one step can take
 # Neurons that step together: fewer waste the step's overhead, more leave the cache. Measured with 1024 neurons a chip:
 # 7.2, 6.2, 6.1 and 9.5 ns a neuron and step at 1, 2, 4 and 8 chips side by side.
 GROUP = 4096
+MOST_STEPS = 2**31 - 1  # of a run, counted in 32 bits: 60 hours at 0.1 ms
 _CHARGE = 1.602176634e-19 * 1e12  # of an electron, in pA s
 
 
@@ -37,18 +39,6 @@ class Spikes:
         return self.time[here], self.neuron[here]
 
 
-@dataclass(frozen=True)
-class Events:
-    """Input events: `time` (s, ascending) and `channel` (index over all inputs of the network).
-
-    `lane` gives the lane of each event, or None when every lane receives all of them.
-    """
-
-    time: np.ndarray
-    channel: np.ndarray
-    lane: np.ndarray | None = None
-
-
 def simulate(
     devices: Lanes,
     events: Events,
@@ -57,6 +47,7 @@ def simulate(
     dt: float | None = None,
     progress: Callable[[float], None] | None = None,
     chunk: float = 1.0,
+    room: int = ROOM,
     workers: int | None = None,
 ) -> Spikes:
     """Simulate all lanes from rest for `duration` seconds.
@@ -67,6 +58,7 @@ def simulate(
     - `events`: the input; an event at time t takes effect in the step that contains t.
     - `duration`: s, rounded to steps. `dt`: step (s); `step_for(devices)` unless given.
     - `progress`: called with the seconds done after every `chunk` seconds.
+    - `room`: late deliveries (delays, depression) that one step can take.
     - `workers`: threads that share the lanes when these are too many for one core's cache; all cores unless given.
       What is computed does not depend on them.
 
@@ -80,7 +72,8 @@ def simulate(
         raise InputError(f"{workers} workers cannot run anything; give at least one.")
     each = max(1, GROUP // devices.neurons)
     if devices.lanes <= each:
-        return _joined([s for s, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk)])
+        parts = chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk, room=room)
+        return _joined([s for s, _ in parts])
     cuts = [*range(0, devices.lanes, each), devices.lanes]
     _schedule(devices, events, duration, dt)  # its complaints are about all lanes
     done = np.zeros(len(cuts) - 1)
@@ -97,7 +90,8 @@ def simulate(
             if progress is not None and done.min() > before:
                 progress(float(done.min()))
 
-        parts = chunks(devices.part(first, last), mine, duration, dt=dt, progress=report, chunk=chunk)
+        part = devices.part(first, last)
+        parts = chunks(part, mine, duration, dt=dt, progress=report, chunk=chunk, room=room)
         spikes = _joined([s for s, _ in parts])
         return Spikes(spikes.time, spikes.lane + first, spikes.neuron)
 
@@ -116,9 +110,10 @@ def simulate_chunks(
     dt: float | None = None,
     progress: Callable[[float], None] | None = None,
     chunk: float = 1.0,
+    room: int = ROOM,
 ) -> Iterator[Spikes]:
     """As `simulate`, `chunk` seconds at a time: memory stays bounded however long the run."""
-    for spikes, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk):
+    for spikes, _ in chunks(devices, events, duration, dt=dt, progress=progress, chunk=chunk, room=room):
         yield spikes
 
 
@@ -139,6 +134,8 @@ def chunks(
     `watched` are indices lane · N + neuron; a sample is taken at the end of every `every` steps.
     """
     dt = step_for(devices) if dt is None else dt
+    if room < 1:
+        raise InputError(f"There is room for {room!r} late deliveries in a step; give at least one.")
     if not (np.isfinite(chunk) and chunk > 0):
         raise InputError(f"A run is cut into chunks of {chunk!r} s; give a positive time.")
     step, row = _schedule(devices, events, duration, dt)
@@ -199,19 +196,12 @@ def _schedule(devices: Lanes, events: Events, duration: float, dt: float) -> tup
     """Step and source row of every event, one a lane, in order of steps; late rows when they are due."""
     if not np.isfinite(duration) or not np.isfinite(dt) or not 0 < dt <= duration:
         raise InputError(f"The run lasts {duration!r} s in steps of {dt!r} s; both are positive, the step the shorter.")
-    channels = devices.sources - devices.neurons
-    time, channel = np.asarray(events.time, float), np.asarray(events.channel)
-    if np.any(channel != np.round(channel)):
-        raise InputError("Event channels are whole numbers.")
-    channel = channel.astype(np.int64)
-    if time.shape != channel.shape or time.ndim != 1:
-        raise InputError(f"Events have {time.shape} times and {channel.shape} channels; give one channel a time.")
-    if not np.all(np.isfinite(time)) or np.any(np.diff(time) < 0):
-        raise InputError("Event times must be finite and ascending; sort them, and drop what is not a number.")
-    if len(time) and (time[0] < 0 or time[-1] > duration):
-        raise InputError(f"Events run from {time[0]:g} s to {time[-1]:g} s, outside the simulated 0–{duration:g} s.")
-    if len(channel) and (channel.min() < 0 or channel.max() >= channels):
-        raise InputError(f"An event names input channel {channel.max()}; the network has {channels} (0-based).")
+    if duration / dt > MOST_STEPS:
+        raise InputError(
+            f"{duration:g} s in steps of {dt:g} s are {duration / dt:.2g} steps, and one run counts up to "
+            f"{MOST_STEPS:.2g} ({MOST_STEPS * dt:.3g} s of such steps); give a shorter duration or a longer dt."
+        )
+    time, channel = checked(events.time, events.channel, devices.sources - devices.neurons, duration)
     total = round(duration / dt)
     step = np.minimum((time / dt).astype(np.int64), total - 1)
     if events.lane is None:

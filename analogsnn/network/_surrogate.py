@@ -25,6 +25,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._dense import Devices
+from ._events import checked
 from ._eventwise import Cells, Plan, Wires, advance, density, run, without_derivative
 from ._exact import pulsed
 
@@ -171,11 +172,7 @@ def binned(time: np.ndarray, channel: np.ndarray, channels: int, duration: float
     **Raises** `InputError` for times outside the run and channels that are not there.
     """
     steps = round(duration / dt)
-    time, channel = np.asarray(time, float), np.asarray(channel)
-    if not np.all((time >= 0) & (time <= duration)):
-        raise InputError(f"Events at {np.min(time):g} to {np.max(time):g} s are outside the {duration:g} s of a run.")
-    if len(channel) and not 0 <= np.min(channel) <= np.max(channel) < channels:
-        raise InputError(f"An event names input channel {np.max(channel)}; the network has {channels} (0-based).")
+    time, channel = checked(time, channel, channels, duration, ordered=False)
     result = np.zeros((steps, channels), np.float32)
-    np.add.at(result, (np.minimum((np.asarray(time) / dt).astype(int), steps - 1), np.asarray(channel, int)), 1)
+    np.add.at(result, (np.minimum((time / dt).astype(int), steps - 1), channel), 1)
     return result

@@ -17,7 +17,10 @@ from ..netlist import Device, Evaluator, Netlist, write_netlist
 _TOLERANCE = 1e-6
 _KEYS = ("n", "vt", "kp", "ve", "tcv", "gm", "ph", "th", "dib")
 # Later terms; a card that does not name them is without them.
-_OPTIONAL = {"bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5}
+_OPTIONAL = {
+    "bk": 0.0, "ns": 0.0, "vl": 0.0, "vll": 0.0, "nl": 0.0, "tcn": 0.0, "bex": -1.5, "lam": 0.0, "tbk": 0.0, "thb": 0.0,
+    "kw": 0.0, "cw": 0.0,
+}  # fmt: skip
 # Drain, gate, source and bulk against bulk, for the n device: moderate inversion, saturated.
 _POINT = (0.9, 0.45, 0.05, 0.0)
 
@@ -35,7 +38,9 @@ def ekv_current(
     - `w`, `l`: m. `vgb`, `vsb`, `vdb`: V. `dvt`: V. `dbt`: relative. `celsius`: °C.
     """
     n, vt, kp, early, fall, body, phi, theta, dibl = (card[f"ekv_{key}{polarity}"] for key in _KEYS)
-    linear, steepening, vl, vll, nl, tcn, bex = (card.get(f"ekv_{key}{polarity}", v) for key, v in _OPTIONAL.items())
+    linear, steepening, vl, vll, nl, tcn, bex, flat, warmer, field, offset, share = (
+        card.get(f"ekv_{key}{polarity}", v) for key, v in _OPTIONAL.items()
+    )
     ratio = (celsius + 273.15) / 300.15
     ut = card["ekv_ut"] * ratio
     eps = card["ekv_eps"]
@@ -44,13 +49,15 @@ def ekv_current(
     low = 0.5 * (vsb + vdb - vds)
     x = phi + low
     rise = math.sqrt(0.5 * (x + math.hypot(x, eps)) + 1e-9) - math.sqrt(phi)
+    linear += warmer * (ratio - 1)
     threshold = vt + dvt + vl / l + vll / l**2 - fall * (celsius - 27.0) + body * rise - linear * low - dibl / l * vds
     straight = (vgb - threshold) / n
     pinch = straight + (straight - low) * steepening * rise
-    forward, reverse = (_softplus((pinch - v) / (2 * ut)) for v in (vsb, vdb))
+    at = [(pinch - v) / (2 * ut) for v in (vsb, vdb)]
+    forward, reverse = (_softplus(y) / (1 + offset * ratio**2 * math.exp(-y)) for y in at)
     specific = 2 * n * kp * ratio**bex * (1 + dbt) * w / l * ut**2
-    current = specific * (forward - reverse) * (forward + reverse) * (1 + vds / (early * l))
-    return current / (1 + theta * ut * (forward + reverse))
+    current = specific * (forward - reverse) * (forward + reverse + 2 * share) * (1 + vds * (1 / (early * l) + flat))
+    return current / (1 + theta * ut * sum(map(_softplus, at)) + field * rise)
 
 
 def _softplus(x: float) -> float:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ._style import drawing
 
+SHORT = 40  # characters; a longer cell breaks into lines, or it would push the other columns off the page
 _STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; }
@@ -34,7 +35,7 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-
 th, td { padding: 0.3rem 0.6rem; text-align: right; border-bottom: 1px solid #e3e7ec; vertical-align: top; }
 th { color: #4a5563; border-bottom: 2px solid #c6cdd6; vertical-align: bottom; }
 th.left, td.left { text-align: left; }
-@media (min-width: 760px) { td.left:first-child { white-space: nowrap; } }
+@media (min-width: 760px) { .short { white-space: nowrap; } }
 tbody tr:hover { background: #f4f6f8; }
 nav ul { margin: 0.5rem 0; padding-left: 1.2rem; }
 a { color: #1768ac; }
@@ -89,11 +90,17 @@ class Page:
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", *, left: Sequence[int] = (0,)
     ) -> None:
-        """A table of text; the columns in `left` are aligned to the left, the others to the right."""
+        """A table of text; the columns in `left` are aligned to the left, the others to the right.
+
+        The first column and those of numbers keep to one line, unless what they hold is long.
+        """
+        whole = [c for c in range(len(header)) if c == 0 or c not in left]
+        short = [c for c in whole if max((len(row[c]) for row in rows), default=0) <= SHORT]
 
         def line(cells: Sequence[str], tag: str) -> str:
+            marks = ["left" * (i in left) + " short" * (i in short) for i in range(len(cells))]
             return "".join(
-                f"<{tag}{' class=left' if i in left else ''}>{escape(cell)}</{tag}>" for i, cell in enumerate(cells)
+                f'<{tag} class="{mark.strip()}">{escape(cell)}</{tag}>' for mark, cell in zip(marks, cells, strict=True)
             )
 
         body = "".join(f"<tr>{line(row, 'td')}</tr>\n" for row in rows)

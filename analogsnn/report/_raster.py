@@ -25,6 +25,7 @@ def raster(axes: Axes, network: Network, time: np.ndarray, neuron: np.ndarray, s
     offsets = network.offsets()
     shown = (time >= start) & (time < end)
     time, neuron = time[shown], neuron[shown]
+    tall = min(6.0, max(2.4, 200 / network.size))  # points
     ticks, labels = [], []
     for k, p in enumerate(network.populations):
         first = offsets[p.name]
@@ -33,7 +34,7 @@ def raster(axes: Axes, network: Network, time: np.ndarray, neuron: np.ndarray, s
             axes.axhspan(first - 0.5, first + p.size - 0.5, color=PALE, alpha=0.45, linewidth=0)
         dense = np.count_nonzero(mine) > _DENSE * p.size * (end - start)
         axes.plot(
-            time[mine], neuron[mine], linestyle="none", marker="|", markersize=2.4,
+            time[mine], neuron[mine], linestyle="none", marker="|", markersize=tall,
             color=colours[p.name], markeredgewidth=0.5 if dense else 0.9, alpha=0.6 if dense else 1.0, rasterized=True,
         )  # fmt: skip
         ticks.append(first + (p.size - 1) / 2)

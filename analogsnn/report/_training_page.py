@@ -27,11 +27,15 @@ def write_training_report(
     check: Samples,
     *,
     title: str,
+    outputs: Sequence[str] = (),
     notes: Sequence[str] = (),
     seconds: float | None = None,
     seed: int | None = None,
 ) -> None:
-    """Write the page for trainings by name, the first of which is shown in spikes too."""
+    """Write the page for trainings by name, the first of which is shown in spikes too.
+
+    `outputs`: names of the classes, in the order of the labels; numbers unless given.
+    """
     page, first = Page(title), next(iter(arrivals.values()))
     network = first.mapping.network
     page.text(
@@ -60,15 +64,24 @@ def write_training_report(
         page.section("Training")
         page.figure(_loss_figure(arrivals), "Loss and norm of its gradient; levels are quantised from half-way on.")
         page.section("Spikes")
-        figure = new_figure(3.6)
-        events = check.stream(GAP)
-        end = _SHOWN * (check.duration + GAP)
+        figure = new_figure(3.9)
+        events, period = check.stream(GAP), check.duration + GAP
+        end = _SHOWN * period
         here = events.time < end
         shown = type(events)(events.time[here], events.channel[here])
         spikes = simulate(lanes(network, [Mismatch(0.2, 0, 0)]), shown, end)
-        raster(figure.add_subplot(), network, spikes.time, spikes.neuron, 0.0, end)
-        labels = ", ".join(str(x) for x in check.label[:_SHOWN])
-        page.figure(figure, f"A chip with 20 % mismatch on the first {_SHOWN} samples, labels {labels}.", dpi=150)
+        axes = figure.add_subplot()
+        raster(axes, network, spikes.time, spikes.neuron, 0.0, end)
+        for k, label in enumerate(check.label[:_SHOWN]):
+            axes.axvspan(k * period, k * period + check.duration, color=BLUE, alpha=0.07, linewidth=0)
+            name = list(outputs)[int(label)] if outputs else str(label)
+            axes.text(k * period, 1.01, name, transform=axes.get_xaxis_transform(), color=BLUE, fontsize=9)
+        used = len(np.unique(spikes.neuron))
+        words = (
+            f"A chip with 20 % mismatch on the first {_SHOWN} samples; shaded: while a sample lasts, with its class. "
+            f"{used} of {network.size} neurons spike in them."
+        )
+        page.figure(figure, words, dpi=150)
     page.write(path)
 
 
@@ -78,8 +91,11 @@ def _chips_figure(arrivals: Mapping[str, Arrival]):
     for k, a in enumerate(arrivals.values()):
         spread = np.linspace(-0.25, 0.25, len(a.mismatched))
         axes.plot(k + spread, 100 * np.sort(a.mismatched), "o", color=BLUE, markersize=4)
-        axes.hlines(100 * a.unquantised, k - 0.35, k + 0.35, color=GREY, label="" if k else "float")
-        axes.hlines(100 * a.quantised, k - 0.35, k + 0.35, color=ORANGE, label="" if k else "quantised")
+        words = ("", "") if k else ("float", "quantised")
+        axes.hlines(
+            100 * a.unquantised, k - 0.35, k + 0.35, color=GREY, linewidth=3, alpha=0.5, zorder=1, label=words[0]
+        )
+        axes.hlines(100 * a.quantised, k - 0.35, k + 0.35, color=ORANGE, linestyle="--", zorder=1, label=words[1])
     axes.set_xticks(range(len(arrivals)), list(arrivals))
     axes.set_ylabel("right answers (%)")
     axes.legend()
@@ -101,4 +117,4 @@ def _loss_figure(arrivals: Mapping[str, Arrival]):
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

@@ -1,4 +1,4 @@
-"""What the heart-rate system is measured by: how long zones are held, rises and false flags.
+"""What the heart-rate system is measured by: how long zones are held, rises, false flags, and sizes of populations.
 
 Every series is semi-synthetic: real pulse shapes, artificial timing.
 """
@@ -37,61 +37,88 @@ DT = 2e-4  # s
 COARSE = 4e-4
 LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the chip is slower
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
-RESET = 22.0  # s; from then on the detector counts
+# bpm: the outer two of three boundaries are 10 bpm apart; a quarter of that is left to where a chip has them.
+EARLY = 7.5
+RESET, SETTLED = 22.0, 25.0  # s; flags count from the latter on
 EVERY = 0.25  # s between readings of the zone
 
 
 @dataclass(frozen=True)
 class Course:
-    """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging, falling, jittered."""
+    """Lengths (s) of a series for the detector: unchanging, rising by `rise` bpm, unchanging."""
 
-    flat: float = 100.0
+    flat: float = 35.0
     rising: float = 300.0
     after: float = 30.0
-    falling: float = 30.0
-    jittered: float = 100.0
     rise: float = 20.0
     usual: float = 0.02  # relative standard deviation of an interval
-    strong: float = 0.05  # of the jittered part
 
     @property
     def ends(self) -> np.ndarray:
-        """Ends (s) of the five parts."""
-        return np.cumsum([self.flat, self.rising, self.after, self.falling, self.jittered])
+        """Ends (s) of the three parts."""
+        return np.cumsum([self.flat, self.rising, self.after])
 
     def series(self, source: Recording, start: float, *, seed: int) -> Recording:
         """Pulses of `source`, beginning at `start` bpm."""
-        ends, high = self.ends, start + self.rise
+        ends = self.ends
 
         def rate(time: float) -> float:
-            return float(np.interp(time, [ends[0], ends[1], ends[2], ends[3]], [start, high, high, start]))
+            return float(np.interp(time, ends[:2], [start, start + self.rise]))
 
-        def jitter(time: float) -> float:
-            return self.strong if time >= ends[3] else self.usual
-
-        return retimed_to(source, rate, float(ends[-1]), seed=seed, jitter=jitter)
+        return retimed_to(source, rate, float(ends[-1]), seed=seed, jitter=self.usual)
 
 
 @dataclass(frozen=True)
 class Flags:
-    """What the detectors of several chips said, one series each.
-
-    `when`: flags (s) of each chip; `delay`: from the beginning of the rise to its flag (s, NaN: missed) [chip];
-    `flat`, `jittered`: flags where there is no rise; `flat_hours`, `jittered_hours`: how long that was, in all.
-    """
+    """What detectors said of rises: `when`, the flags (s) of each series."""
 
     course: Course
     when: list[np.ndarray]
-    delay: np.ndarray
-    flat: int
-    jittered: int
-    flat_hours: float
-    jittered_hours: float
+
+    @property
+    def delay(self) -> np.ndarray:
+        """From the beginning of each rise to its first flag that is not early (s, NaN: missed)."""
+        start, _, end = self.course.ends
+        found = [[t - start for t in w if self._known <= t < end] for w in self.when]
+        return np.array([f[0] if f else np.nan for f in found])
+
+    @property
+    def early(self) -> np.ndarray:
+        """Whether each rise was flagged before the rate had risen by `EARLY`: a false flag, though a rise follows."""
+        return np.array([bool(np.any((w >= SETTLED) & (w < self._known))) for w in self.when])
+
+    @property
+    def _known(self) -> float:
+        """When the rate has risen by `EARLY` (s)."""
+        return float(self.course.ends[0] + self.course.rising * EARLY / self.course.rise)
+
+
+@dataclass(frozen=True)
+class Calm:
+    """False flags where the rate (bpm) does not change: `rate` and `flags` of each series, and `hours` in all."""
+
+    rate: np.ndarray
+    flags: np.ndarray
+    hours: float
 
 
 def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course) -> Flags:
-    """Flags of every chip on its own series."""
-    duration = float(course.ends[-1])
+    """Flags of every chip on its own series, which rises."""
+    return Flags(course, watched(chips, series, float(course.ends[-1])))
+
+
+def calm(chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitter: float, seed: int) -> Calm:
+    """False flags of every chip on a series of its own, `seconds` at the rate (bpm) in `rates` that is its own."""
+    duration = SETTLED + seconds
+    series = [
+        retimed_to(source, lambda _, r=float(r): r, duration, seed=seed + k, jitter=jitter) for k, r in enumerate(rates)
+    ]
+    when = watched(chips, series, duration)
+    return Calm(rates, np.array([np.sum(w >= SETTLED) for w in when]), len(when) * seconds / 3600)
+
+
+def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float) -> list[np.ndarray]:
+    """When every chip flags a rise (s) on its own series; at `RESET` all of them forget what they have seen."""
     reset = np.arange(RESET, RESET + 1.0, 0.01)
 
     def work(group: list[int]) -> list[np.ndarray]:
@@ -109,23 +136,7 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
         spikes = simulate(devices, events, duration, dt=COARSE)
         return [flags(chips[k].network, *spikes.of(lane)) for lane, k in enumerate(group)]
 
-    when = in_groups(work, list(range(len(chips))))
-    rise_from, _, rise_to, calm, end = course.ends
-    start = RESET + 3.0
-
-    def count(times: np.ndarray, a: float, b: float) -> int:
-        return int(np.sum((times >= a) & (times < b)))
-
-    delay = [next((t - rise_from for t in w if rise_from <= t < rise_to), np.nan) for w in when]
-    return Flags(
-        course,
-        when,
-        np.array(delay),
-        sum(count(w, start, rise_from) for w in when),
-        sum(count(w, calm, end) for w in when),
-        len(when) * (rise_from - start) / 3600,
-        len(when) * (end - calm) / 3600,
-    )
+    return in_groups(work, list(range(len(chips))))
 
 
 def detectors(boundaries: Sequence[float], count: int, seed: int) -> list[Chip]:
@@ -210,7 +221,7 @@ def held(chips: Sequence[Chip], boundaries: Sequence[float], source: Recording, 
         devices = lanes([chips[k].network for k in group], [chips[k].mismatch for k in group])
         zeros = np.zeros(len(time), int)
         spikes = simulate(devices, Events(time[order], zeros, lane[order]), heard + seconds, dt=DT)
-        return [_zones(chips[k].network, spikes, i, heard + seconds, len(middles)) for i, k in enumerate(group)]
+        return [named_zones(chips[k].network, spikes, i, heard + seconds, len(middles)) for i, k in enumerate(group)]
 
     zones = in_groups(work, list(range(len(chips))))
     before = np.array([z[round((heard - 0.5) / EVERY) - 1] for z in zones])
@@ -218,7 +229,7 @@ def held(chips: Sequence[Chip], boundaries: Sequence[float], source: Recording, 
     return same, before
 
 
-def _zones(network: Network, spikes: Spikes, lane: int, duration: float, zones: int) -> np.ndarray:
+def named_zones(network: Network, spikes: Spikes, lane: int, duration: float, zones: int) -> np.ndarray:
     """The zone that one chip names, every `EVERY` s from that on."""
     windows = np.arange(EVERY, duration + 1e-9, EVERY)
     return answer(network, *spikes.of(lane), windows, zones).zone

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..chips import Mapping, compile
+from ..chips import Mapping, compile, load_chip, nearest_code
 from ..network import (
     Adaptation,
     Events,
@@ -23,7 +26,8 @@ from ..network import lanes as devices_of
 from ._on_chips import CHIP, counted, played
 
 NEURONS, FAN_IN = 128, 12
-BASE = 10e-9  # A: every recurrent synapse selects this current and the one that the homeostat moves
+REST = 2.5e-9  # A: about the smaller of the two currents that every recurrent synapse selects
+LEAST = 8e-9  # A: the smallest weight that the homeostat may ask for
 STRONG, WEAK = 400e-9, 20e-9  # A: an event that makes its neuron fire, and one of the background
 BACKGROUND = 40.0  # Hz a channel of the background
 NOISE = 32  # channels of it, each heard by four neurons
@@ -68,8 +72,11 @@ def liquid(weight: float, seed: int = 0) -> Network:
 
 
 def compiled(weight: float) -> Mapping:
-    """The liquid on a chip; the moved current becomes the nearest that the bias generator has."""
-    return compile(liquid(weight), CHIP, cores=1, weight_currents=(BASE, weight - BASE, STRONG, WEAK))
+    """The liquid on a chip. Every recurrent synapse selects two currents: the code nearest to `weight` less `REST`, and
+    the code nearest to what is missing, which is in a finer range of the generator (steps of 17 pA instead of 140)."""
+    chip = load_chip(CHIP)
+    base = nearest_code(chip, chip.synapse.weight.currents[0], weight - REST).realised
+    return compile(liquid(weight), CHIP, cores=1, weight_currents=(base, weight - base, STRONG, WEAK))
 
 
 def weight_of(mapping: Mapping) -> float:
@@ -79,55 +86,89 @@ def weight_of(mapping: Mapping) -> float:
 
 
 def ran(mappings: list[Mapping], chips: list[Mismatch], started: Events, duration: float, seed: int) -> Spikes:
-    """One lane for each mapping and chip, all with the same beginnings and the same background."""
-    generator = np.random.default_rng(seed)
-    count = generator.poisson(BACKGROUND * NOISE * duration)
-    events = played(
-        np.concatenate([started.time, generator.uniform(0, duration, count)]),
-        np.concatenate([started.channel, NEURONS + generator.integers(NOISE, size=count)]),
-    )
+    """One lane for each mapping and chip, each with a background of its own."""
+    generator, lanes = np.random.default_rng(seed), len(mappings)
+    count = generator.poisson(BACKGROUND * NOISE * duration, lanes)
+    lane = np.tile(np.arange(lanes)[:, None], len(started.time)).ravel() if started.lane is None else started.lane
+    each = 1 if started.lane is not None else lanes
+    time = np.concatenate([np.tile(started.time, each), generator.uniform(0, duration, count.sum())])
+    heard = NEURONS + generator.integers(NOISE, size=count.sum())
+    channel = np.concatenate([np.tile(started.channel, each), heard])
+    lane = np.concatenate([lane, np.repeat(np.arange(lanes), count)])
+    order = np.argsort(time, kind="stable")
+    events = Events(time[order], channel[order], lane[order])
     return simulate(devices_of([m.network for m in mappings], chips), events, duration, dt=DT)
 
 
-def beginnings(count: int, seed: int) -> tuple[Events, float]:
-    """`TOGETHER` random neurons made to fire every `APART`, and how long that takes (s)."""
-    generator = np.random.default_rng(seed)
-    channel = np.array([generator.choice(NEURONS, TOGETHER, replace=False) for _ in range(count)])
-    time = np.repeat(APART * (np.arange(count) + 0.3), TOGETHER)
-    return played(time, channel.ravel()), APART * count
+def beginnings(count: int, lanes: int, seed: int) -> tuple[Events, float]:
+    """`TOGETHER` random neurons made to fire every `APART`, others in each lane, and how long that takes (s)."""
+    ranked = np.random.default_rng(seed).random((count, lanes, NEURONS)).argsort(axis=-1)
+    channel = ranked[..., :TOGETHER].ravel()
+    time = np.repeat(APART * (np.arange(count) + 0.3), lanes * TOGETHER)
+    lane = np.tile(np.repeat(np.arange(lanes), TOGETHER), count)
+    return Events(time, channel, lane), APART * count
 
 
-def branching(spikes: Spikes, count: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The branching parameter [lane], and by how many spikes a beginning's descendants fall short of its ancestors.
+@dataclass(frozen=True)
+class Descent:
+    """Spikes of beginnings, each [lane]: `descendants`, `ancestors`, and the `number` of beginnings that counted."""
 
-    Descendants are the spikes of generations 1 to 5, ancestors those of 0 to 4; the parameter is their ratio.
-    Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `BIN`, less what fires in the
-    same bins when nobody is made to. Only beginnings count before which the network was silent for five bins, and only
-    until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for any
-    network, and an explosion ends when nobody is left to fire. Infinite where the network is never silent.
+    descendants: np.ndarray
+    ancestors: np.ndarray
+    number: np.ndarray
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """The branching parameter [lane]: descendants for each ancestor. Infinite where the network is never silent."""
+        return np.where(self.number > 0, self.descendants / np.maximum(self.ancestors, TOGETHER), np.inf)
+
+    @property
+    def deficit(self) -> np.ndarray:
+        """By how many spikes the descendants of a beginning fall short of its ancestors [lane]."""
+        missing = (self.ancestors - self.descendants) / np.maximum(self.number, 1)
+        return np.where(self.number > 0, missing, -np.inf)
+
+
+def descent(spikes: Spikes, count: int, lanes: int, *, bin: float = BIN) -> Descent:
+    """What comes of `count` beginnings: descendants are the spikes of generations 1 to 5, ancestors those of 0 to 4.
+
+    Generation 0 are the `TOGETHER` neurons that are made to fire; later ones are bins of `bin` (s), less what fires in
+    the same bins when nobody is made to. Only beginnings count before which the network was silent for five bins, and
+    only until a quarter of the neurons have fired: in steady activity the ratio of successive bins would be one for
+    any network, and an explosion ends when nobody is left to fire.
     """
     start = APART * (np.arange(count) + 0.3)
-    made, quiet = _generations(spikes, start, lanes)
-    alone, still = _generations(spikes, start + 0.5 * APART, lanes)
+    made, quiet = _generations(spikes, start, lanes, bin)
+    alone, still = _generations(spikes, start + 0.5 * APART, lanes, bin)
     made[..., 1] += made[..., 0] - TOGETHER  # who fires at once although nobody made it
     made[..., 0] = TOGETHER
     alone[..., 1] += alone[..., 0]
     alone[..., 0] = 0.0
-    ratio, deficit = np.full(lanes, np.inf), np.full(lanes, -np.inf)
+    descendants, ancestors, number = np.zeros((3, lanes))
     for lane in range(lanes):
         mine, other = made[lane, quiet[lane]], alone[lane, still[lane]]
         if len(mine) >= 3 and len(other) >= 3:
             young = np.cumsum(mine, axis=-1)[:, :-1] < ENOUGH
             mine = mine - other.mean(axis=0)
-            descendants, ancestors = mine[:, 1:][young].sum(), mine[:, :-1][young].sum()
-            ratio[lane] = descendants / max(ancestors, TOGETHER)
-            deficit[lane] = (ancestors - descendants) / len(mine)
-    return ratio, deficit
+            descendants[lane], ancestors[lane] = mine[:, 1:][young].sum(), mine[:, :-1][young].sum()
+            number[lane] = len(mine)
+    return Descent(descendants, ancestors, number)
 
 
-def _generations(spikes: Spikes, start: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
+def summed(parts: Sequence[Descent]) -> Descent:
+    """All beginnings of several runs."""
+    return Descent(*(np.sum([getattr(p, f) for p in parts], axis=0) for f in ("descendants", "ancestors", "number")))
+
+
+def uncertainty(parts: Sequence[Descent]) -> np.ndarray:
+    """Standard error [lane] of the branching parameter of all `parts` together, by leaving each out (the jackknife)."""
+    left = np.array([summed([*parts[:k], *parts[k + 1 :]]).sigma for k in range(len(parts))])
+    return np.sqrt((len(parts) - 1) * left.var(axis=0))
+
+
+def _generations(spikes: Spikes, start: np.ndarray, lanes: int, bin: float) -> tuple[np.ndarray, np.ndarray]:
     """Spikes by generation [lane, beginning, generation] from `start` (s), and whether it was silent before."""
-    edges = (start[:, None] + BIN * np.arange(-5, GENERATIONS + 2)).ravel()
+    edges = (start[:, None] + bin * np.arange(-5, GENERATIONS + 2)).ravel()
     per = counted(spikes, np.append(edges, edges[-1] + 1), lanes, NEURONS).sum(axis=1)
     per = per.reshape(lanes, len(start), GENERATIONS + 7)[..., :-1].astype(float)
     return per[..., 5:], per[..., :5].sum(axis=-1) <= 1

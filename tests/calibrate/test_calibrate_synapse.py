@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analogsnn import library
-from analogsnn.calibrate import Design, RangeWarning, synapse
+from analogsnn.calibrate import Design, RangeWarning, calibrate, experiments, synapse
 from analogsnn.calibrate._synapse import make_model, run_experiments
 from analogsnn.errors import InputError
 
@@ -59,9 +59,17 @@ def test_file_holds_the_parameters(found):
     assert read["errors"]["gain"]["max_relative"] == pytest.approx(found.summary()["gain"]["max_relative"])
 
 
-def test_blocks_without_a_model():
+def test_blocks_without_a_synapse():
     with pytest.raises(
-        InputError,
-        match="no model to calibrate for 'wta'; there are models for dpi_synapse, dpi_synapse_sink and adexp_neuron",
+        InputError, match="no synapse to calibrate in 'wta'; there are dpi_synapse and dpi_synapse_sink"
     ):
         synapse("wta")
+
+
+def test_blocks_without_a_model():
+    wanted = (
+        "no model to calibrate for 'wta'; there are models for dpi_synapse, dpi_synapse_sink, adexp_neuron, nmda_gate"
+    )
+    for ask in (calibrate, experiments):
+        with pytest.raises(InputError, match=wanted):
+            ask("wta")

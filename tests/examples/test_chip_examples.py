@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,8 @@ FOLDER = Path(__file__).parents[2] / "examples"
 
 
 def load(name: str) -> ModuleType:
+    if str(FOLDER) not in sys.path:  # what stands beside a script can be imported from it
+        sys.path.append(str(FOLDER))
     spec = importlib.util.spec_from_file_location("example", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

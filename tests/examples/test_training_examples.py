@@ -16,7 +16,7 @@ def test_a_short_training_reaches_the_chip(tmp_path):
     example = load("50_temporal_pattern")
     learn, check = example.samples(64, 1), example.samples(60, 501)
     arrival = train_for_chip(
-        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=25, seed=1, fresh=6
+        example.network(1), learn, check, example.OUTPUTS, largest=load("classifier").LARGEST, steps=25, seed=1, fresh=6
     )
     # 25 of 150 steps: far from chance (0.5) already, on the ideal chip and on fresh ones.
     assert arrival.trained.losses[-5:].mean() < 0.5 * arrival.trained.losses[:3].mean()
@@ -25,9 +25,17 @@ def test_a_short_training_reaches_the_chip(tmp_path):
     assert arrival.mismatched.shape == (6,)
     assert arrival.mismatched.mean() > 0.65
     assert arrival.mapping.occupancy.synapse_words.max() <= 64
-    write_training_report(tmp_path / "page.html", {"mismatch": arrival}, check, title="Short", seed=1, seconds=1.0)
+    write_training_report(
+        tmp_path / "page.html",
+        {"mismatch": arrival},
+        check,
+        title="Short",
+        outputs=example.OUTPUTS,
+        seed=1,
+        seconds=1.0,
+    )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    for part in ("What arrives on the chip", "fresh chips", "Seed 1", "Spikes"):
+    for part in ("What arrives on the chip", "fresh chips", "Seed 1", "Spikes", "of 40 neurons spike"):
         assert part in page
 
 
@@ -63,7 +71,7 @@ def test_words_are_learned_in_a_short_training():
     example = load("51_spoken_words")
     learn, check = example.samples(100, 1), example.samples(60, 501)
     arrival = train_for_chip(
-        example.network(1), learn, check, example.OUTPUTS, largest=example.LARGEST, steps=60, seed=1, fresh=5
+        example.network(1), learn, check, example.OUTPUTS, largest=load("classifier").LARGEST, steps=60, seed=1, fresh=5
     )
     assert arrival.quantised > 0.8  # chance is 0.25
     assert arrival.lost < 0.15

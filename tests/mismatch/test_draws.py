@@ -113,8 +113,9 @@ def test_laws_that_cannot_be(synapse: Netlist, change: dict, message: str):
 
 
 def test_decks_and_keys_that_cannot_be(tmp_path: Path, synapse: Netlist):
-    with pytest.raises(InputError, match=r"mirror.cir:5.*W of X1 is -2e-06\. Width and length are positive"):
-        draws(mirror(tmp_path, MIRROR.replace("X1 in in 0 0 nfet W=2u", "X1 in in 0 0 nfet W=-2u")), 1, 1)
+    for width, told in (("-2u", "-2e-06"), ("0", "0")):
+        with pytest.raises(InputError, match=rf"mirror.cir:5.*W of X1 is {told}\. Width and length are positive"):
+            draws(mirror(tmp_path, MIRROR.replace("X1 in in 0 0 nfet W=2u", f"X1 in in 0 0 nfet W={width}")), 1, 1)
     bare = "no transistors\nV1 a 0 1\nR1 a 0 1k\n.op\n.end\n"
     with pytest.raises(InputError, match="has no transistors"):
         draws(mirror(tmp_path, bare), 1, 1)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,10 @@ from analogsnn.network import (
     Adaptation,
     Calibration,
     Events,
-    Input,
     Mismatch,
     Network,
-    Neuron,
-    Population,
     Synapse,
     chips,
-    connect,
     energy,
     lanes,
     record,
@@ -35,20 +32,15 @@ from analogsnn.network import (
     simulate_share,
 )
 from analogsnn.report import write_run_report
+from tests.network.networks import DRIVEN, fed
 
-DRIVEN = Neuron(
-    tau=20e-3, gain=20.0, refractory=5e-3, threshold=200e-12, dc=30e-12, adaptation=Adaptation(weight=5e-12)
-)
 EVENTS = Events(np.array([0.02, 0.04, 0.06]), np.array([0, 1, 0]))
 
 
 def network(delay: str = "none") -> Network:
-    synapses = {"AMPA": Synapse(tau=10e-3)}
-    return Network(
-        populations=(Population(name="p", size=2, neuron=DRIVEN, synapses=synapses, pulse=100e-6),),
-        inputs=(Input(name="i", size=2),),
-        connections=(connect("i", "p", "AMPA", [[0, 0], [0, 1], [1, 0]], [1e-9, 2e-9, 4e-9], delay),),
-    )
+    neuron, pairs = replace(DRIVEN, adaptation=Adaptation(weight=5e-12)), [[0, 0], [0, 1], [1, 0]]
+    weights, synapse = [1e-9, 2e-9, 4e-9], Synapse(tau=10e-3)
+    return fed(2, "AMPA", weights, neuron=neuron, synapse=synapse, pairs=pairs, pulse=100e-6, delay=delay)
 
 
 @pytest.mark.parametrize("delay", ["none", "precise"])

@@ -11,15 +11,9 @@ import pytest
 
 from analogsnn.errors import InputError
 from analogsnn.network import (
-    SYNAPSE_TYPES,
     Adaptation,
     Events,
-    Input,
     Network,
-    Neuron,
-    Population,
-    Synapse,
-    all_to_all,
     binned,
     connect,
     dense,
@@ -29,11 +23,11 @@ from analogsnn.network import (
     stepped,
     train,
 )
+from tests.network.networks import DRIVEN, recurrent
 
-NEURON = Neuron(
-    tau=20e-3, gain=20.0, refractory=3e-3, threshold=200e-12, dc=30e-12, nmda_gate=50e-12,
-    adaptation=Adaptation(tau=0.1, weight=20e-9, gain=2.0, pulse=20e-6),
-)  # fmt: skip
+NEURON = replace(
+    DRIVEN, refractory=3e-3, nmda_gate=50e-12, adaptation=Adaptation(tau=0.1, weight=20e-9, gain=2.0, pulse=20e-6)
+)
 DT, STEPS = 5e-4, 200
 # Both in float32, through 200 steps in another order of sums; measured 2e-4 at worst (the adaptation's gain).
 ROUNDING = 2e-3
@@ -41,23 +35,9 @@ ROUNDING = 2e-3
 HELD = 0.995  # measured 0.9996 at 0.1 ms
 
 
-def network(neuron: Neuron = NEURON) -> Network:
-    """Three excitatory and two inhibitory neurons in loops, all four types; two inputs, one without any synapse."""
-    synapses = {k: Synapse(tau=15e-3, gain=2.0) for k in SYNAPSE_TYPES}
-    return Network(
-        populations=(
-            Population(name="e", size=3, neuron=neuron, synapses=synapses, pulse=100e-6),
-            Population(name="i", size=2, neuron=replace(neuron, dc=25e-12), synapses=synapses, pulse=100e-6),
-        ),
-        inputs=(Input(name="x", size=2),),
-        connections=(
-            connect("e", "e", "NMDA", all_to_all(3, 3, self_connections=False), 8e-9),
-            connect("e", "i", "AMPA", all_to_all(3, 2), 8e-9),
-            connect("i", "e", "GABA_A", all_to_all(2, 3), 10e-9),
-            connect("i", "i", "GABA_B", all_to_all(2, 2, self_connections=False), 10e-9),
-            connect("x", "e", "AMPA", [[0, 0], [0, 1], [0, 2]], 20e-9),
-        ),
-    )
+def network() -> Network:
+    """Three excitatory and two inhibitory neurons, all of them adapting; one input channel is without any synapse."""
+    return recurrent(3, NEURON, NEURON, nmda=8e-9, inputs=[[0, 0], [0, 1], [0, 2]])
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +128,6 @@ def test_what_events_cannot_do_is_said(inputs):
     late = replace(network(), connections=(connect("e", "i", "AMPA", [[0, 0]], 1e-9, "precise"),))
     with pytest.raises(InputError, match="delay or depression"):
         sparse(late)
-    for time, channel, sentence in ((0.2, 0, "outside the 0.1 s"), (0.05, 2, "input channel 2")):
+    for time, channel, sentence in ((0.2, 0, "outside the simulated 0–0.1 s"), (0.05, 2, "input channel 2")):
         with pytest.raises(InputError, match=sentence):
             binned(np.array([time]), np.array([channel]), 2, 0.1, DT)

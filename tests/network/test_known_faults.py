@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from analogsnn.network import Events, Input, Mismatch, Network, Neuron, Population, connect, lanes, simulate, step_for
-
-NO_EVENTS = Events(np.zeros(0), np.zeros(0, np.int64))
+from tests.network.networks import NOTHING
 
 
 def test_18_mismatch_means_its_coefficient_of_variation():
@@ -48,7 +47,7 @@ def rate_at(current: float, dt: float | None = None) -> float:
     """Rate (Hz) from the first to the last spike of 1 s at a constant input."""
     neuron = Neuron(dc=current, threshold=100e-9, refractory=1e-3)
     devices = lanes(Network(populations=(Population(name="n", size=1, neuron=neuron),)), [Mismatch()])
-    time = simulate(devices, NO_EVENTS, 1.0, dt=dt or step_for(devices)).time
+    time = simulate(devices, NOTHING, 1.0, dt=dt or step_for(devices)).time
     return (len(time) - 1) / (time[-1] - time[0])
 
 

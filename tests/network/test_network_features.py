@@ -30,22 +30,19 @@ from analogsnn.network import (
     simulate,
 )
 from analogsnn.network import _simulate as engine
+from analogsnn.network._dense import INHIBITORY
+from tests.network.networks import DRIVEN, NOTHING, fed
 
-NOTHING = Events(np.empty(0), np.empty(0, int))
 STEP = 1e-4  # s, the default
 LAW = Calibration(delays={"precise": 3e-3, "mismatched": 5e-3}, depression=Depression(use=0.5, tau=0.1))
 # Weak noise: float32 sums of a thousand samples; strong pulses: exact to the on-phase's 1e-4 of ln I.
 ON_PHASE = 1e-3
-DRIVEN = Neuron(tau=20e-3, gain=20.0, refractory=5e-3, threshold=200e-12, dc=30e-12)
 
 
 def chain(delay: str = "none", *, stp: bool = False, weight: float = 100e-9) -> Network:
-    """Two neurons, each with an input of its own; the first excites the second at once."""
-    return Network(
-        populations=(Population(name="p", size=2, pulse=100e-6, synapses={"AMPA": Synapse(tau=10e-3, gain=1.0)}),),
-        inputs=(Input(name="i", size=2),),
-        connections=(connect("i", "p", "AMPA", one_to_one(2), weight, delay, stp=stp),),
-    )
+    """Two neurons at rest, each with an input of its own."""
+    synapse = Synapse(tau=10e-3, gain=1.0)
+    return fed(2, "AMPA", weight, neuron=Neuron(), synapse=synapse, pulse=100e-6, delay=delay, stp=stp)
 
 
 def rises(network: Network, calibration: Calibration | None = LAW, **options) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +136,10 @@ def test_more_late_spikes_than_there_is_room_for_raise():
     )
     devices = lanes(network, [Mismatch()], LAW)
     with pytest.raises(SimulationError, match="room=8"):  # eight equal neurons spike together
-        list(engine.chunks(devices, NOTHING, 0.1, room=4))
+        simulate(devices, NOTHING, 0.1, room=4)
+    assert len(simulate(devices, NOTHING, 0.1, room=8).time) >= 8  # the remedy that is named
+    with pytest.raises(InputError, match="room for 0"):
+        simulate(devices, NOTHING, 0.1, room=0)
 
 
 def test_noise_moves_spikes_by_shot_noise_and_belongs_to_the_chip():
@@ -204,7 +204,7 @@ def test_the_step_follows_a_strong_input():
     assert rates[0] == pytest.approx(rates[1], rel=2e-3)
 
 
-@pytest.mark.parametrize("kind", ["GABA_A", "GABA_B"])
+@pytest.mark.parametrize("kind", INHIBITORY)
 def test_inhibition_by_neurons_falls_with_weight_and_rate(kind):
     """By another population; the DPI answers above a mean charge, from where every step lowers the rate."""
 
@@ -224,7 +224,7 @@ def test_inhibition_by_neurons_falls_with_weight_and_rate(kind):
     by_rate = [count(2.5e-9, dc) for dc in (0.0, 60e-12, 90e-12, 150e-12)]
     for counts in (by_weight, by_rate):
         assert counts[0] > 20
-        assert all(b < a or a == b == 0 for a, b in itertools.pairwise(counts)), counts
+        assert all(b < a for a, b in itertools.pairwise(counts)), counts
 
 
 def test_every_type_is_live():

@@ -13,7 +13,6 @@ from analogsnn.chips import weight_levels
 from analogsnn.errors import InputError, SimulationError
 from analogsnn.models import Physics, SigmoidFeedback
 from analogsnn.network import (
-    SYNAPSE_TYPES,
     Adaptation,
     Events,
     Input,
@@ -21,7 +20,6 @@ from analogsnn.network import (
     Network,
     Neuron,
     Population,
-    Synapse,
     all_to_all,
     allowed,
     connect,
@@ -38,8 +36,9 @@ from analogsnn.network import (
 )
 from analogsnn.network import _train as training
 from analogsnn.network._exact import pulsed
+from tests.network.networks import DRIVEN, NOTHING, recurrent
 
-NEURON = Neuron(tau=20e-3, gain=20.0, refractory=3e-3, threshold=200e-12, dc=30e-12)
+NEURON = replace(DRIVEN, refractory=3e-3)
 EVENTS = Events(np.array([5.1, 20.3, 33.3, 50.2, 51.3]) * 1e-3, np.array([0, 1, 0, 1, 0]))
 DURATION = 0.2
 # Spike times end with a Newton step whose slope is that of the field, not of the Runge-Kutta step: 5e-6 at 0.1 ms;
@@ -49,24 +48,10 @@ EXACT = 3e-4
 BIAS = 0.4
 
 
-def recurrent() -> Network:
-    """Four excitatory and two inhibitory neurons in loops, all four types, adaptation."""
-    synapses = {k: Synapse(tau=15e-3, gain=2.0) for k in SYNAPSE_TYPES}
+def mixed() -> Network:
+    """Four excitatory neurons that adapt and two inhibitory ones that do not."""
     adapting = replace(NEURON, adaptation=Adaptation(tau=0.1, weight=20e-9, gain=2.0, pulse=20e-6))
-    return Network(
-        populations=(
-            Population(name="e", size=4, neuron=adapting, synapses=synapses, pulse=100e-6),
-            Population(name="i", size=2, neuron=replace(NEURON, dc=25e-12), synapses=synapses, pulse=100e-6),
-        ),
-        inputs=(Input(name="x", size=2),),
-        connections=(
-            connect("e", "e", "NMDA", all_to_all(4, 4, self_connections=False), 6e-9),
-            connect("e", "i", "AMPA", all_to_all(4, 2), 8e-9),
-            connect("i", "e", "GABA_A", all_to_all(2, 4), 10e-9),
-            connect("i", "i", "GABA_B", all_to_all(2, 2, self_connections=False), 10e-9),
-            connect("x", "e", "AMPA", all_to_all(2, 4), 20e-9),
-        ),
-    )
+    return recurrent(4, adapting, NEURON, nmda=6e-9, inputs=all_to_all(2, 4))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +64,7 @@ def x64():
 
 @pytest.fixture(scope="module")
 def chip(x64):
-    return mismatched(dense(recurrent(), dtype=np.float64), 0.2, jax.random.key(0))
+    return mismatched(dense(mixed(), dtype=np.float64), 0.2, jax.random.key(0))
 
 
 PARAMETERS = [
@@ -106,14 +91,14 @@ def test_exact_derivatives_of_late_spikes_in_a_recurrent_network(chip):
 
 
 def test_exact_spikes_converge_and_are_those_of_the_simulation(x64):
-    devices = dense(recurrent(), dtype=np.float64)
+    devices = dense(mixed(), dtype=np.float64)
     coarse, fine = (spike_trains(devices, EVENTS, 0.06, 64, dt=dt) for dt in (1e-4, 2e-5))
     count = int(coarse.total)
     assert count > 8
     assert np.abs(coarse.time[:count] - fine.time[:count]).max() < 1e-6  # fourth order: measured 7e-8 s
     errors = []
     for dt in (1e-4, 2e-5):
-        spikes = simulate(lanes(recurrent(), [Mismatch()]), EVENTS, 0.06, dt=dt)
+        spikes = simulate(lanes(mixed(), [Mismatch()]), EVENTS, 0.06, dt=dt)
         order = np.argsort(spikes.time[:count], kind="stable")
         errors.append(np.abs(np.sort(spikes.time)[:5] - np.asarray(coarse.time[:5])).max())
         assert len(order) == count
@@ -135,8 +120,7 @@ def test_exact_rates_are_those_of_the_reference(x64):
             populations=(Population(name="n", size=1, neuron=neuron),), inputs=(Input(name="i", size=1),),
             connections=(connect("i", "n", "AMPA", [[0, 0]], 1e-9),), physics=physics,
         )  # fmt: skip
-        nothing = Events(np.empty(0), np.empty(0, int))
-        time = np.asarray(spike_trains(dense(net, dtype=np.float64), nothing, 0.1, 64, dt=2e-5).time)
+        time = np.asarray(spike_trains(dense(net, dtype=np.float64), NOTHING, 0.1, 64, dt=2e-5).time)
         time = time[np.isfinite(time)]
         assert (len(time) - 1) / (time[-1] - time[0]) == pytest.approx(rate, rel=1e-4)
 
@@ -239,7 +223,7 @@ def test_levels_are_sums_of_four_currents_of_the_generator():
 
 
 def test_what_may_be_trained():
-    network = recurrent()
+    network = mixed()
     mask = allowed(network)
     assert mask.sum() == network.synapse_count
     devices = dense(network)
@@ -259,7 +243,7 @@ def test_what_may_be_trained():
 
 
 def test_training_says_what_went_wrong():
-    network = recurrent()
+    network = mixed()
     devices, mask = dense(network), allowed(network)
 
     def run(loss, batches, mask=mask):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from analogsnn.errors import InputError
+from analogsnn.models import Physics
 from analogsnn.network import (
     Adaptation,
     Events,
@@ -27,19 +28,12 @@ from analogsnn.network import (
     simulate,
     simulate_chunks,
 )
-
-NOTHING = Events(np.empty(0), np.empty(0, int))
-DRIVEN = Neuron(tau=20e-3, gain=20.0, refractory=5e-3, threshold=200e-12, dc=30e-12)
+from tests.network.networks import DRIVEN, NOTHING, fed
 
 
 def driven(kind: str = "GABA_A", weight: float = 1e-9, adaptation: Adaptation | None = None) -> Network:
     """Four neurons with a constant current, and four input channels onto them."""
-    neuron = replace(DRIVEN, adaptation=adaptation)
-    return Network(
-        populations=(Population(name="p", size=4, neuron=neuron, synapses={kind: Synapse(tau=20e-3, gain=2.0)}),),
-        inputs=(Input(name="i", size=4),),
-        connections=(connect("i", "p", kind, one_to_one(4), weight),),
-    )
+    return fed(4, kind, weight, neuron=replace(DRIVEN, adaptation=adaptation))
 
 
 def regular(rate: float, duration: float) -> Events:
@@ -125,7 +119,8 @@ BAD_EVENTS = {
     "descending": (Events(np.array([0.2, 0.1]), np.array([0, 0])), "ascending"),
     "not a number": (Events(np.array([np.nan]), np.array([0])), "finite"),
     "late": (Events(np.array([2.0]), np.array([0])), "outside the simulated"),
-    "channel": (Events(np.array([0.1]), np.array([4])), "input channel 4"),
+    "channel": (Events(np.array([0.1]), np.array([4])), "input channel 4, has nowhere to go"),
+    "negative channel": (Events(np.array([0.1, 0.2]), np.array([3, -1])), "Event 1 of 2, at 0.2 s on input channel -1"),
     "lengths": (Events(np.array([0.1]), np.array([0, 1])), "one channel a time"),
     "lane": (Events(np.array([0.1]), np.array([0]), np.array([5])), "lanes outside"),
 }
@@ -140,8 +135,10 @@ def test_bad_events(case):
 
 BAD_NETWORKS = {
     "nowhere": (lambda: connect("p", "x", "AMPA", one_to_one(2), 1e-9), "names 'x', which is not there"),
-    "negative weight": (lambda: connect("p", "p", "AMPA", one_to_one(2), -1e-9), "no positive finite"),
-    "not a number": (lambda: connect("p", "p", "AMPA", one_to_one(2), float("nan")), "no positive finite"),
+    "to an input": (lambda: connect("p", "in", "AMPA", one_to_one(2), 1e-9), "ends at an input"),
+    "negative weight": (lambda: connect("p", "p", "AMPA", one_to_one(2), -1e-9), "a current above 0"),
+    "not a number": (lambda: connect("p", "p", "AMPA", one_to_one(2), float("nan")), "a current above 0"),
+    "absurd weight": (lambda: connect("p", "p", "AMPA", one_to_one(2), [1e-9, 1e6]), r"1e\+06 A at synapse 1"),
     "type": (lambda: connect("p", "p", "GABA", one_to_one(2), 1e-9), "synapse type 'GABA'"),
     "index": (lambda: connect("p", "p", "AMPA", one_to_one(3), 1e-9), "but the sizes are 2 and 2"),
     "delay": (lambda: connect("p", "p", "AMPA", one_to_one(2), 1e-9, delay="2 ms"), "delay '2 ms'"),
@@ -155,12 +152,28 @@ BAD_NETWORKS = {
 def test_bad_networks(case):
     make, sentence = BAD_NETWORKS[case]
     with pytest.raises(InputError, match=sentence):
-        Network(populations=(Population(name="p", size=2),), connections=(make(),))
+        Network(populations=(Population(name="p", size=2),), inputs=(Input(name="in", size=2),), connections=(make(),))
+
+
+def test_bad_physics():
+    with pytest.raises(InputError, match="physics has kappa_p = nan"):
+        replace(driven(), physics=Physics(kappa_p=float("nan")))
 
 
 BAD_NUMBERS = {
     "text": (lambda: Population(name="p", size=2, neuron=Neuron(tau="20 ms")), "tau = '20 ms'"),  # pyright: ignore
     "not a number": (lambda: Population(name="p", size=2, neuron=Neuron(gain=float("nan"))), "gain = nan"),
+    "synapse": (
+        lambda: Population(name="p", size=2, synapses={"NMDA": Synapse(tau=float("nan"))}),
+        "NMDA tau = nan",
+    ),
+    "absurd input": (lambda: Population(name="p", size=2, neuron=Neuron(dc=1e6)), r"'p' has dc = 1e\+06 A.* 0.001 A"),
+    "absurd tau": (lambda: Population(name="p", size=2, neuron=Neuron(tau=1e-20)), "take a leak of .* end at 0.001 A"),
+    "low threshold": (lambda: Population(name="p", size=2, neuron=Neuron(threshold=1e-13)), "lies above that"),
+    "absurd adaptation": (
+        lambda: Population(name="p", size=2, neuron=Neuron(adaptation=Adaptation(weight=5.0))),
+        "adaptation weight = 5 A",
+    ),
     "rate": (lambda: Population(name="p", size=2, rate=float("nan")), "rate = nan"),
     "size": (lambda: Population(name="p", size=2.5), "whole number of members"),  # pyright: ignore
 }
@@ -175,6 +188,11 @@ def test_bad_numbers(case):
 
 def test_bad_runs_and_chips():
     devices = lanes(driven(), [Mismatch()])
+    with pytest.raises(InputError, match=r"are 1e\+20 steps, and one run counts up to"):
+        simulate(devices, NOTHING, 1.0, dt=1e-20)
+    strong = replace(driven(), populations=(Population(name="p", size=4, neuron=Neuron(dc=1e-4)),))
+    with pytest.raises(InputError, match=r"Neuron 0 of lane 0 has a constant input of 0.0001 A.*up to 4.3e-05 A"):
+        simulate(lanes(strong, [Mismatch()]), NOTHING, 0.1)
     with pytest.raises(InputError, match="chunks of"):
         simulate(devices, NOTHING, 0.01, chunk=0.0)
     with pytest.raises(InputError, match="0 workers"):

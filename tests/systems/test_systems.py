@@ -22,8 +22,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "systems"
 NETWORKS = [name for name in SYSTEMS if name != "attractor_softmax"]
 # What must hold with few chips and short runs: the aims that do not depend on them, and limits of our own for the rest.
 HOLDS: dict[str, dict[str, tuple[float, float]]] = {
-    # Two chips that are not trimmed, with a quarter of the mismatch: zones and a flag each. Nothing but self-excitation
-    # tells the attractor, which fires to the end of the run at 40 s, from the integrator: exp(-40 s / 1.74 s) is 1e-10.
+    # Two chips that are not trimmed, with a quarter of the mismatch (for flags a sixteenth): zones and a flag each.
+    # Nothing but self-excitation tells the attractor, which fires to the end of the run at 40 s, from the integrator:
+    # exp(-40 s / 1.74 s) is 1e-10.
     "heart_rate": {"zone_accuracy": (0.85, 1.0), "attractor_alone": (40.0, 40.0), "integrator_alone": (0.0, 30.0),
                    "rises_flagged": (1.0, 1.0), "false_flags_flat": (0.0, 0.0)},
     # The rule's values from two implementations (see the sources in the result); the chips' move is the aim's 60 %.
@@ -118,6 +119,28 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert data["error"] is None
     assert set(data["numbers"]) == set(reduced("gain_control").numbers)
     assert "target ≤ 1: met" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["gain_contol"], "There is no example 'gain_contol'; did you mean 'gain_control'?"),
+        (["nosuch"], "There is no example 'nosuch'; there are heart_rate, "),
+        (["gain_control", "--chips", "0"], "--chips"),
+        (["gain_control", "--chips", "-3"], "--chips"),
+        (["gain_control", "--out", "FILE"], "cannot be written: File exists."),
+        (["gain_control", "--out", "FILE/below"], "cannot be written: Not a directory."),
+        (["gain_control", "--json", "."], "cannot be written: it is a folder. Name a file."),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(words, sentence, run, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("a file")
+    status, out, err = run("example", *(w.replace("FILE", str(file)) for w in words))
+    assert (status, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert file.read_text() == "a file"
 
 
 def test_an_unknown_name():

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from analogsnn.circuit import build_inputs, extended, segment
+from analogsnn.circuit import Pattern, build_inputs, extended, segment
 from analogsnn.netlist import transient_analysis
 from analogsnn.transient._elimination import factor
 from analogsnn.transient._field import linearisation, stage_rate
@@ -36,7 +36,9 @@ def phases(f: Any, by_y: Any, d_y: Any, by_t: Any = 0.0, pushed: Any = 0.0) -> n
     """Of one step: `[point, state]` numbers, the first at the start, and `[stage, state]` of what the sources do."""
     f, by_y = np.asarray(f, dtype=float), np.asarray(by_y, dtype=float)
     by_t, pushed = (np.broadcast_to(np.asarray(a, dtype=float), f[1:].shape).T[..., None] for a in (by_t, pushed))
-    felt, tied = _ties(f.T[..., None], np.moveaxis(by_y, 0, 2)[..., None], H, by_t)
+    n = f.shape[1]
+    every, slopes = Pattern(np.ones((n, n))), np.moveaxis(by_y.reshape(len(f), -1), 0, 1)[..., None]
+    felt, tied = _ties(every, np.eye(n), f.T[..., None], slopes, np.array([H]), by_t)
     return np.asarray(tied[..., 0] @ (f[0] * np.asarray(d_y) + jnp.sum(felt * pushed, axis=1)[:, 0]))
 
 

@@ -345,7 +345,8 @@ def _inverse_of_tied(own: Any, tie: Any) -> Any:
 def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
     """`linearisation` with the entries of the matrix as an array, `[entry, step]`."""
     total, slope, by_t = linearisation(topology, parts, line, t, y)
-    return tuple(jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
+    total, slope, by_t = (jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
+    return total, slope, by_t
 
 
 def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, y: Any) -> Any:

@@ -59,6 +59,7 @@ README = FOLDER / "README.md"
 FIGURE = FOLDER / "docs" / "figures" / "network.png"
 BEGIN, END = "<!-- network: begin -->\n", "<!-- network: end -->\n"
 SIZES = (64, 256, 1024)
+TURNS = 2
 GROWTH = (64, 256, 1024, 4096, 8192)
 DT, EACH, WEIGHT = 1e-4, 16, 5e-9
 # Constant inputs (A) and the rates (Hz) that they give; measured rates are reported.
@@ -216,7 +217,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         f"`python benchmarks/network.py`: {where['cpu']}, {where['cores']} cores, load {where['load']:.1f}; 64 inputs "
         "a neuron, all four synapse types, gates and adaptation, 0.1 ms; CPU ns a neuron and step on one thread, the "
-        f"least of {result['repeats']} runs.",
+        f"least of {TURNS} turns of {result['repeats']} runs.",
         "",
         "| neurons | rate, Hz | ours | " + "".join(f"{n} | " for n in names),
         "|---|---|---|" + "---|" * len(names),
@@ -275,7 +276,8 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
     chosen = parser.parse_args()
     seconds = 0.1 if chosen.quick else 0.5
-    bar = tqdm(total=2 * len(SIZES) + 4 + (0 if chosen.quick else len(GROWTH) + len(DRIVES)), disable=None)
+    further = 0 if chosen.quick else len(GROWTH) + len(DRIVES)
+    bar = tqdm(total=TURNS * (len(SIZES) + 2) + len(SIZES) + 2 + further, disable=None)
 
     def done(value: Any) -> Any:
         bar.update()
@@ -283,9 +285,14 @@ def main() -> None:
         return value
 
     result: dict[str, Any] = {"machine": machine(), "repeats": chosen.repeats, "peers": [], "growth": [], "rates": []}
-    result["sizes"] = [done(ours(n, 1, DRIVES[8], length(n, seconds), chosen.repeats)) for n in SIZES]
-    result["peers"] += done(peer("peer_dynapsim.py", chosen.rockpool, SIZES, chosen.repeats))
-    result["peers"] += done(peer("peer_brian2.py", chosen.brian2, SIZES, chosen.repeats))
+    # A machine has slow minutes: everybody has a turn before anybody has a second one.
+    turns: list[list[dict[str, Any]]] = []
+    for _ in range(TURNS):
+        rows = [done(ours(n, 1, DRIVES[8], length(n, seconds), chosen.repeats)) for n in SIZES]
+        rows += done(peer("peer_dynapsim.py", chosen.rockpool, SIZES, chosen.repeats))
+        turns.append(rows + done(peer("peer_brian2.py", chosen.brian2, SIZES, chosen.repeats)))
+    least = [min(rows, key=lambda row: row["ns"]) for rows in zip(*turns, strict=True)]
+    result["sizes"], result["peers"] = least[: len(SIZES)], least[len(SIZES) :]
     result["gradients"] = [done(gradient(n, chosen.repeats)) for n in SIZES]
     result["throughput"] = done(throughput(2 if chosen.quick else chosen.repeats))
     result["compile_s"] = done(cold())

@@ -47,7 +47,7 @@ def time_of(circuit: Circuit, run: tuple[float, int] = (STOP, SPIKE), **settings
 def difference(neuron: Circuit, path: str, run: tuple[float, int] = (STOP, SPIKE)) -> float:
     value = float(neuron[path])
     step = PATHS[path] * (1.0 if value == 0 else abs(value))
-    late, early = (float(time_of(neuron.replace({path: value + s}), run, rtol=1e-9)) for s in (step, -step))
+    late, early = (float(time_of(neuron.replace({path: value + s}), run, rtol=1e-8)) for s in (step, -step))
     return (late - early) / (2 * step)
 
 

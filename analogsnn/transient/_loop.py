@@ -1,9 +1,10 @@
 """The adaptive loop around a Rosenbrock step: edges of the inputs are step boundaries, every accepted step is kept.
 
-The error of a step is held in volts and in time. A membrane at rest moves by 60 V/s, so that what is allowed in volts,
-0.5 µV, makes its next spike 8 ns late, and a node that a spike barely touches microseconds. Where a state is slow its
-error is therefore held as a shift in time: to a share of the longest recent step, which is what a rest takes. Spikes,
-which take most of the steps, are hardly touched by that. docs/gradients.md has what it does to derivatives.
+The error of a step is held in volts, and at `accuracy="reference"` in time too. A membrane at rest moves by 60 V/s, so
+that what is allowed in volts, 0.5 µV, makes its next spike 8 ns late, and a node that a spike barely touches
+microseconds. Where a state is slow its error is therefore held as a shift in time: to a share of the longest recent
+step, which is what a rest takes. Spikes, which take most of the steps, are hardly touched by that. docs/gradients.md
+has what it does to derivatives.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RUNNING, DONE, SHRUNK, BUDGET = 0, 1, 2, 3
 SMALLEST = 1e-19
 SAFETY, SHRINK, GROW = 0.9, 0.2, 6.0
 # A step may make no state late by more than this times the relative tolerance times the longest recent step: 1 ns at
-# 1e-6 and steps of 0.1 ms. Of steps past the last thousand, as long as a spike, less and less is remembered.
+# 1e-6 and steps of 0.1 ms. Which step was the longest fades over a thousand steps, about as many as a spike takes.
 LATE, FADE = 10.0, 0.999
 # No tolerance is made smaller than rounding errors by that (V).
 ROUNDING = 1e-12

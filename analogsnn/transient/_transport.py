@@ -241,11 +241,7 @@ def transported_step(
     def step_jvp(primals: Any, tangents: Any) -> Any:
         wiring, numbers, line, y, t, h = primals
         _, d_numbers, d_line, d_y, d_t, d_h = tangents
-        # One step is a lane of its own.
-        lane, d_lane = (
-            jax.tree.map(lambda a: jnp.asarray(a)[..., None], x._replace(smooth=())) for x in (line, d_line)
-        )
-        lane, d_lane = lane._replace(smooth=line.smooth), d_lane._replace(smooth=d_line.smooth)
+        lane, d_lane = _as_lane(line), _as_lane(d_line)
         at = lane, y[:, None], jnp.reshape(t, 1), jnp.reshape(h, 1)
         frame, taken, done = frames_of(topology, tableau, whole(numbers, wiring), *at)
         given = forced(topology, tableau, wiring, numbers, *at, taken, d_numbers, d_lane)
@@ -347,6 +343,12 @@ def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) ->
     total, slope, by_t = linearisation(topology, parts, line, t, y)
     total, slope, by_t = (jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
     return total, slope, by_t
+
+
+def _as_lane(line: Segment) -> Segment:
+    """The segment of one step as that of a lane."""
+    edge, middle, value, slope = (jnp.asarray(a)[..., None] for a in line[:4])
+    return Segment(edge, middle, value, slope, line.smooth)
 
 
 def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, y: Any) -> Any:

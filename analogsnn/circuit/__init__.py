@@ -15,13 +15,16 @@ from ._rows import Entries as Entries
 from ._rows import Pattern as Pattern
 from ._rows import Rows as Rows
 from ._system import Currents as Currents
+from ._system import Linearised as Linearised
 from ._system import Structure as Structure
 from ._system import System as System
 from ._system import Wiring as Wiring
+from ._system import by_sources as by_sources
 from ._system import currents as currents
 from ._system import expression_nodes as expression_nodes
 from ._system import formula_value as formula_value
 from ._system import linearised_current as linearised_current
+from ._system import rows_of_wiring as rows_of_wiring
 from ._system import sparse as sparse
 from ._system import structure as structure
 from ._system import structure_without_gains as structure_without_gains

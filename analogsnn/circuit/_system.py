@@ -9,6 +9,7 @@ ideal sources are eliminated, so that what remains is stiff but no algebraic equ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,10 @@ class Wiring(NamedTuple):
     formula_u: Any  # [nodes read, input]
     # [entry, 3 fet]: what each conductance adds to the entries of the Jacobian that can differ from zero
     by_conductance: Any = None
+
+
+# The wiring of transistors: what `Rows` are made of.
+ROWS = ("terminals_x", "terminals_u", "fet_out", "by_conductance")
 
 
 class Currents(NamedTuple):
@@ -130,7 +135,6 @@ def sparse(topology: Topology, parts: System) -> System:
 
     Where E elements have a say in the wiring it stays an array, and all entries for the sources are kept.
     """
-    wiring = parts.currents.wiring
     n, kcl = len(topology.nodes), np.abs(topology.kcl)
     meet = np.zeros((n + 1, n + 1))
     for nodes in (topology.fet_nodes, topology.capacitor_nodes, topology.resistor_nodes, topology.controlled_nodes):
@@ -141,11 +145,9 @@ def sparse(topology: Topology, parts: System) -> System:
         pushing[some, k] = 1.0
     follow = np.ones((n, len(topology.inputs))) if topology.gains else np.abs(structure_without_gains(topology)[1])
     sources = kcl @ (meet[:n, :n] @ follow + pushing[:n]) > 0
-    if not topology.gains:
-        fields = ("terminals_x", "terminals_u", "fet_out", "by_conductance")
-        wiring = wiring._replace(**{name: Rows(np.asarray(getattr(wiring, name))) for name in fields})
     currents = parts.currents._replace(
-        wiring=wiring, linear_x=Entries.of(topology.touching, parts.currents.linear_x),
+        wiring=rows_of_wiring(topology) or parts.currents.wiring,
+        linear_x=Entries.of(topology.touching, parts.currents.linear_x),
         linear_u=Entries.of(sources, parts.currents.linear_u),
     )  # fmt: skip
     return System(
@@ -190,39 +192,68 @@ def _capacitance(topology: Topology, values: Values) -> Any:
 
 def currents(topology: Topology, values: Values, parts: Structure, extended: bool) -> Currents:
     """The currents that leave the nodes: `out` matrices have a row a node."""
-    n = len(topology.nodes)
-
-    def pick(nodes: np.ndarray) -> np.ndarray:
-        chosen = np.zeros((len(nodes), n + 1))
-        chosen[range(len(nodes)), nodes] = 1.0
-        return chosen[:, :n]
-
-    d, g, s, b = (pick(column) for column in topology.fet_nodes.T)
-    sign = topology.polarity[:, None]
-    terminals = np.concatenate([sign * (part - b) for part in (g, s, d)]) if topology.fets else np.zeros((0, n))
-    first, second = (pick(column) for column in topology.resistor_nodes.T)
+    first, second = (_picked(topology, column) for column in topology.resistor_nodes.T)
     resistors = (first - second).T @ (jnp.asarray(values.conductance)[:, None] * (first - second))
-    plus, minus, high, low = (pick(column) for column in topology.controlled_nodes.T)
+    plus, minus, high, low = (_picked(topology, column) for column in topology.controlled_nodes.T)
     controlled = (plus - minus).T @ (jnp.asarray(values.transconductance)[:, None] * (high - low))
-    into, out_of = (pick(column) for column in topology.input_nodes.T)
+    into, out_of = (_picked(topology, column) for column in topology.input_nodes.T)
     pushed = (into - out_of).T * (topology.pushes * jnp.asarray(values.push))
     linear = resistors + controlled
-    from_, to = (pick(column) for column in topology.behavioural_nodes.T)
-    reads = pick(np.array([topology.nodes.index(name) for name in formula_nodes(topology)], dtype=int))
-    wiring = Wiring(
-        terminals_x=terminals @ parts.s, terminals_u=terminals @ parts.p, fet_out=((d - s) * sign).T,
-        formula_out=(from_ - to).T, formula_x=reads @ parts.s, formula_u=reads @ parts.p,
-    )  # fmt: skip
     return Currents(
-        wiring=wiring, fet=coefficients(values.card, values.instance, values.celsius, extended=extended),
+        wiring=_wiring(topology, parts.s, parts.p),
+        fet=coefficients(values.card, values.instance, values.celsius, extended=extended),
         linear_x=linear @ parts.s, linear_u=linear @ parts.p + pushed, formula=values.formula, celsius=values.celsius,
     )  # fmt: skip
 
 
+def _picked(topology: Topology, nodes: np.ndarray) -> np.ndarray:
+    """What picks some nodes out of all: `[place, node]`, zeros for ground."""
+    n = len(topology.nodes)
+    chosen = np.zeros((len(nodes), n + 1))
+    chosen[range(len(nodes)), nodes] = 1.0
+    return chosen[:, :n]
+
+
+def _wiring(topology: Topology, s: Any, p: Any) -> Wiring:
+    """The wiring with a row for each node."""
+    drain, gate, source, bulk = (_picked(topology, column) for column in topology.fet_nodes.T)
+    sign = topology.polarity[:, None]
+    parts = [sign * (part - bulk) for part in (gate, source, drain)]
+    terminals = np.concatenate(parts) if topology.fets else np.zeros((0, len(topology.nodes)))
+    from_, to = (_picked(topology, column) for column in topology.behavioural_nodes.T)
+    reads = _picked(topology, np.array([topology.nodes.index(name) for name in formula_nodes(topology)], dtype=int))
+    return Wiring(
+        terminals_x=terminals @ s, terminals_u=terminals @ p, fet_out=((drain - source) * sign).T,
+        formula_out=(from_ - to).T, formula_x=reads @ s, formula_u=reads @ p,
+    )  # fmt: skip
+
+
+def _with_entries(topology: Topology, wiring: Wiring) -> Wiring:
+    """The wiring into the states, with what conductances add to the entries of the Jacobian."""
+    row, column = np.nonzero(topology.touching)
+    entries = _library(wiring.terminals_x).tile(wiring.fet_out[row], 3) * wiring.terminals_x.T[column]
+    return wiring._replace(by_conductance=entries)
+
+
+@lru_cache(maxsize=64)
+def rows_of_wiring(topology: Topology) -> Wiring | None:
+    """The wiring into the states as `Rows`, to multiply lanes with; None where E elements have a say in it."""
+    if topology.gains:
+        return None
+    wiring = _projected(_wiring(topology, *structure_without_gains(topology)), -topology.kcl)
+    wiring = _with_entries(topology, wiring)
+    return wiring._replace(**{name: Rows(getattr(wiring, name)) for name in ROWS})
+
+
 def projected(c: Currents, rows: Any) -> Currents:
     """The same currents with every matrix of rows multiplied from the left."""
-    wiring = c.wiring._replace(fet_out=rows @ c.wiring.fet_out, formula_out=rows @ c.wiring.formula_out)
-    return c._replace(wiring=wiring, linear_x=rows @ c.linear_x, linear_u=rows @ c.linear_u)
+    return c._replace(
+        wiring=_projected(c.wiring, rows), linear_x=rows @ c.linear_x, linear_u=rows @ c.linear_u
+    )  # fmt: skip
+
+
+def _projected(wiring: Wiring, rows: Any) -> Wiring:
+    return wiring._replace(fet_out=rows @ wiring.fet_out, formula_out=rows @ wiring.formula_out)
 
 
 def system(topology: Topology, values: Values, extended: bool) -> System:
@@ -230,10 +261,7 @@ def system(topology: Topology, values: Values, extended: bool) -> System:
     parts = structure(topology, values)
     rows = topology.kcl
     into = projected(currents(topology, values, parts, extended), -rows)
-    row, column = np.nonzero(topology.touching)
-    wiring = into.wiring
-    entries = _library(wiring.terminals_x).tile(wiring.fet_out[row], 3) * wiring.terminals_x.T[column]
-    into = into._replace(wiring=wiring._replace(by_conductance=entries))
+    into = into._replace(wiring=_with_entries(topology, into.wiring))
     mass = rows @ parts.c @ parts.s
     return System(into, -rows @ parts.c @ parts.p, mass, jnp.linalg.inv(mass))
 
@@ -295,33 +323,52 @@ def total_current(topology: Topology, c: Currents, x: Any, u: Any, t: Any) -> An
     return total
 
 
-def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any) -> tuple[Any, Any, Any]:
-    """The currents `[row]`, their derivative by x `[row, state]`, and that by time at slope du of u `[row]`.
+class Linearised(NamedTuple):
+    """The currents near a point."""
+
+    total: Any  # [row]
+    by_x: Any  # [row, state]
+    by_t: Any  # [row]: along time, the sources moving
+    conductances: Any  # [3 fet]: of the transistors, by gate, source and drain
+
+
+def linearised_current(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any) -> Linearised:
+    """The currents and their derivatives, where u moves with slope du.
 
     All arguments may have a trailing axis of lanes.
     """
-    total, by_x, by_t = c.linear_u @ u, c.linear_x, c.linear_u @ du
+    total, by_x, weights = c.linear_u @ u, c.linear_x, jnp.zeros((0, *jnp.shape(x)[1:]))
     if topology.resistors or topology.controlled:
         total = total + c.linear_x @ x
     if topology.fets:
         i, *g = conductances(c.fet, *_terminals(c, x, u))
-        total = total + c.wiring.fet_out @ i
-        weights, count = jnp.concatenate(g), len(topology.fets)
+        total, weights = total + c.wiring.fet_out @ i, jnp.concatenate(g)
         by_x = _with_conductances(topology, c, by_x, weights)
-        moved = weights * (c.wiring.terminals_u @ du)
-        by_t = by_t + c.wiring.fet_out @ (moved[:count] + moved[count : 2 * count] + moved[2 * count :])
+    by_t = by_sources(topology, c, x, u, du, t, weights)
     if topology.behavioural:
-        read, moving = c.wiring.formula_x @ x + c.wiring.formula_u @ u, c.wiring.formula_u @ du
+        read = c.wiring.formula_x @ x + c.wiring.formula_u @ u
         total = total + c.wiring.formula_out @ _formulas(topology, c, read, t)
         t = jnp.asarray(t, dtype=float)
-        in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (t,), (jnp.ones_like(t),))[1]
         for k, row in enumerate(c.wiring.formula_x):
             one = jnp.zeros_like(read).at[k].set(1.0)
             slope = c.wiring.formula_out @ jax.jvp(lambda r: _formulas(topology, c, r, t), (read,), (one,))[1]
             by_x = by_x + _outer(by_x, slope, row)
-            by_t = by_t + slope * moving[k]
+        in_time = jax.jvp(lambda s: _formulas(topology, c, read, s), (t,), (jnp.ones_like(t),))[1]
         by_t = by_t + c.wiring.formula_out @ in_time
-    return total, by_x, by_t
+    return Linearised(total, by_x, by_t, weights)
+
+
+def by_sources(topology: Topology, c: Currents, x: Any, u: Any, du: Any, t: Any, weights: Any) -> Any:
+    """The derivative of the currents `[row]` along a change du of the sources; linear in it. `weights` are the
+    conductances there."""
+    moved = c.linear_u @ du
+    if topology.fets:
+        count, pushed = len(topology.fets), weights * (c.wiring.terminals_u @ du)
+        moved = moved + c.wiring.fet_out @ (pushed[:count] + pushed[count : 2 * count] + pushed[2 * count :])
+    if topology.behavioural:
+        read, moving = c.wiring.formula_x @ x + c.wiring.formula_u @ u, c.wiring.formula_u @ du
+        moved = moved + c.wiring.formula_out @ jax.jvp(lambda r: _formulas(topology, c, r, t), (read,), (moving,))[1]
+    return moved
 
 
 def _with_conductances(topology: Topology, c: Currents, by_x: Any, weights: Any) -> Any:

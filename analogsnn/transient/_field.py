@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from ..circuit import Segment, System, Topology, at_time, linearised_current, total_current
+from ..circuit import Linearised, Segment, System, Topology, at_time, by_sources, linearised_current, total_current
 from ..devices import drain_current
 
 
@@ -17,29 +16,27 @@ def is_straight(topology: Topology) -> bool:
     return topology.linear_inputs == len(topology.inputs) and not topology.behavioural
 
 
-def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
-    """M dy/dt, its derivative by y and its derivative by t: `[state]`, `[state, state]`, `[state]`.
+def linearisation(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> Linearised:
+    """M dy/dt and its derivatives by y and by t.
 
     All arguments may have a trailing axis of lanes, each with its own time and inputs.
     """
     c = parts.currents
     u, du, d2u = at_time(topology, line, t, c.formula, c.celsius)
-    total, by_y, by_t = linearised_current(topology, c, y, u, du, t)
+    found = linearised_current(topology, c, y, u, du, t)
+    by_t = found.by_t
     if topology.linear_inputs < len(topology.inputs):
         by_t = by_t + parts.coupling @ d2u
-    return total + parts.coupling @ du, by_y, by_t
+    return found._replace(total=found.total + parts.coupling @ du, by_t=by_t)
 
 
-def by_inputs(topology: Topology, parts: System, line: Segment, d_line: Any, t: Any, y: Any) -> Any:
-    """The derivative of M dy/dt along a change of the inputs' segment, `[state]`."""
+def by_inputs(topology: Topology, parts: System, line: Segment, d_line: Any, t: Any, y: Any, conductances: Any) -> Any:
+    """The derivative of M dy/dt along a change of the inputs' segment, `[state]`; `conductances` are those there."""
     c = parts.currents
     (u, _, _), (d_u, d_du, _) = jax.jvp(
         lambda s: at_time(topology, s, t, c.formula, c.celsius), (line,), (d_line,)
     )  # fmt: skip
-    moved = linearised_current(topology, c, y, u, d_u, t)[2]
-    if topology.behavioural:  # formulas move in time by themselves
-        moved = moved - linearised_current(topology, c, y, u, jnp.zeros_like(d_u), t)[2]
-    return moved + parts.coupling @ d_du
+    return by_sources(topology, c, y, u, d_u, t, conductances) + parts.coupling @ d_du
 
 
 def stage_rate(topology: Topology, parts: System, line: Segment, t: Any) -> Callable[[Any, Any], Any]:

@@ -93,7 +93,7 @@ def try_step(
     left = edge - t
     lands = h >= left * (1 - 1e-9)
     wanted, h = h, jnp.where(lands, left, jnp.where(h > 0.5 * left, 0.5 * left, h))
-    first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
+    first, rate = linearisation(topology, parts, line, t, y)[:3], stage_rate(topology, parts, line, t)
     solver = partial(factor, topology.levels) if y.ndim == 1 else partial(lane_factor, topology)
     step = rosenbrock_step(tableau, y, h, parts.mass, first, rate, solver)
     scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(step.y1))

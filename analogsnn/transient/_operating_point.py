@@ -56,7 +56,7 @@ def _newton(
     def newton(x: Any, conductance: Any, anchor: Any) -> tuple[Any, Any, Any]:
         def body(carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
             x, _, count = carry
-            total, by_x, _ = linearised_current(topology, c, x, u, still, 0.0)
+            total, by_x, *_ = linearised_current(topology, c, x, u, still, 0.0)
             residual = jnp.where(clamped, x - target, kcl @ total + conductance * (x - anchor))
             slope = jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x + conductance * jnp.eye(len(x)))
             # Rows span many decades of current: scaled by their largest entry they do not.
@@ -216,7 +216,7 @@ def _led_back(
     c, u = equations(values, base)
     left = jnp.where(clamped, x - target, kcl @ total_current(topology, c, x, u, 0.0))
     c, u = jax.lax.stop_gradient(equations(values, base))
-    by_x = linearised_current(topology, c, x, u, jnp.zeros_like(u), 0.0)[1]
+    by_x = linearised_current(topology, c, x, u, jnp.zeros_like(u), 0.0).by_x
     slope = jnp.where(clamped[:, None], jnp.eye(len(x)), kcl @ by_x)
     scale = jnp.max(jnp.abs(slope), axis=1)
     return x - jnp.linalg.solve(slope / scale[:, None], (left - jax.lax.stop_gradient(left)) / scale)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._apart import apart
-from ..circuit import Entries, Pattern, Segment, System, Topology, Wiring
+from ..circuit import Entries, Pattern, Segment, System, Topology, Wiring, rows_of_wiring
 from ._elimination import factor
 from ._field import by_inputs, linearisation, stage_rate
 from ._lane_elimination import lane_factor
@@ -73,12 +73,14 @@ class Taken(NamedTuple):
     """Steps as they were taken: what the derivatives by the parameters are worked out along.
 
     `states [state, stage, step]` at `late [stage, step]` (s) after the start are those of the stages from the second
-    one on, and the end; `increments [state, stage, step]` all U_i; `felt [state, stage, step]` and `tied [state, state,
-    step]` make the phases of what pushes the states, as `_ties` has it.
+    one on, and the end, `conductances [3 fet, stage, step]` those of the transistors there; `increments [state, stage,
+    step]` all U_i; `felt [state, stage, step]` and `tied [state, state, step]` make the phases of what pushes the
+    states, as `_ties` has it.
     """
 
     late: Any
     states: Any
+    conductances: Any
     increments: Any
     felt: Any
     tied: Any
@@ -115,19 +117,23 @@ def frames_of(
 ) -> tuple[Frame, Taken, Step]:
     """What steps of lengths h from y do to tangents, and the steps themselves.
 
-    **Arguments**: `parts` as `lanes_of` gives them; of every step its own `line`, `y [state, step]`, `t` and
-    `h [step]`.
+    **Arguments**: `parts`: the equations; of every step its own `line`, `y [state, step]`, `t` and `h [step]`.
     """
     parts = lanes_of(topology, parts)
+    rows = rows_of_wiring(topology)
+    if rows is not None:
+        # Where each conductance goes is nearly empty, and would be the largest product. Only here: an array is what
+        # has a fast transpose.
+        parts = whole(parts, parts.currents.wiring._replace(by_conductance=rows.by_conductance))
     mass, inverse, pattern = parts.mass, parts.inverse_mass, parts.mass.pattern
-    rise, slope, by_t = _linear(topology, parts, line, t, y)
+    rise, slope, by_t, _ = _linear(topology, parts, line, t, y)
     jacobian = Entries(pattern, slope)
     solve = lane_factor(topology, mass / (h * tableau.gamma) - jacobian)
     rate = stage_rate(topology, parts, line, t)
     done = rosenbrock_step(tableau, y, h, mass, (rise, jacobian, by_t), rate, lambda _: solve)
     late = np.append(tableau.alpha[1:], 1.0)[:, None] * h  # the stages after the first, and the end
     states, increments = jnp.stack([*done.stages[1:], done.y1], axis=1), jnp.stack(done.increments, axis=1)
-    rises, slopes, by_times = _at_stages(
+    rises, slopes, by_times, conductances = _at_stages(
         lambda line, t, y: _linear(topology, parts, line, t, y), (line,), t + late, states
     )
     rises, slopes = (jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes)))
@@ -148,7 +154,7 @@ def frames_of(
     # ∂(M f)/∂t; along every increment, what η does to the first of them is the same with η in place of τ y'.
 
     def bent(dy: Any, dt: Any) -> tuple[Any, Any]:
-        _, (_, slope, by_t) = jax.jvp(
+        _, (_, slope, by_t, _) = jax.jvp(
             lambda y, t: _linear(topology, parts, line, t, y), (y, t), (dy, jnp.broadcast_to(dt, t.shape))
         )
         return slope, by_t
@@ -168,7 +174,7 @@ def frames_of(
         velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), by_eta.T, by_tau.T, slopes.T,
         jax.vmap(solve)(units).transpose(2, 1, 0), h, velocity[:, -1].T,
     )  # fmt: skip
-    return frame, Taken(late, states, increments, felt, tied), done
+    return frame, Taken(late, states, conductances, increments, felt, tied), done
 
 
 def forced(
@@ -177,10 +183,10 @@ def forced(
 ) -> Forced:  # fmt: skip
     """What changes of the numbers and of the inputs add to the tangents of steps; linear in them."""
     parts = lanes_of(topology, whole(numbers, wiring))
-    late, states, u, felt, tied = taken
+    late, states, conductances, u, felt, tied = taken
 
     def at_start(numbers: System, line: Segment) -> tuple[Any, Any, Any]:
-        return _linear(topology, lanes_of(topology, whole(numbers, wiring)), line, t, y)
+        return _linear(topology, lanes_of(topology, whole(numbers, wiring)), line, t, y)[:3]
 
     def at_stages(numbers: System) -> Any:
         parts = lanes_of(topology, whole(numbers, wiring))
@@ -188,9 +194,7 @@ def forced(
             lambda line, t, y: stage_rate(topology, parts, line, t)(0.0, y), (line,), t + late[:-1], states[:, :-1]
         )
 
-    by_line = _at_stages(
-        lambda line, d_line, t, y: by_inputs(topology, parts, line, d_line, t, y), (line, d_line), t + late, states
-    )
+    by_line = _at_stages(partial(by_inputs, topology, parts), (line, d_line), t + late, states, conductances)
     tau = jnp.sum(tied * jnp.sum(felt * _product(parts.inverse_mass, by_line), axis=1), axis=1)
     _, (first, slope, by_t) = jax.jvp(at_start, (numbers, line), (d_numbers, d_line))
     _, rest = jax.jvp(at_stages, (numbers,), (d_numbers,))
@@ -234,7 +238,7 @@ def transported_step(
     @jax.custom_jvp
     def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
         parts = whole(numbers, wiring)
-        first, rate = linearisation(topology, parts, line, t, y), stage_rate(topology, parts, line, t)
+        first, rate = linearisation(topology, parts, line, t, y)[:3], stage_rate(topology, parts, line, t)
         return undisturbed(rosenbrock_step(tableau, y, h, parts.mass, first, rate, partial(factor, topology.levels)), y)
 
     @step.defjvp
@@ -296,17 +300,47 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
     return TIE * driven * follows, _inverse_of_tied(own, tie)
 
 
-def _inverse_of_tied(own: Any, tie: Any) -> Any:
+def _inverse_of_tied(own: Any, tie: Any, smallest: int | None = None) -> Any:
     """The inverse of diag(own + Σ_j tie_ij) - tie, each entry to a few roundings however far the numbers lie apart.
 
     Just before a spike a membrane moves by 60 V/s, and ties are 10²¹ (V/s)²: in the sum of both the membrane's own part
     would be lost, and with it what its phase is. So the two are kept apart, and eliminated without a subtraction, in
     the way of Grassmann, Taksar and Heyman (Operations Research 33, 1985; for inverses: Alfa, Xue and Ye, Mathematics
-    of Computation 71, 2002).
+    of Computation 71, 2002), half of the states at once: to the others, what ties them by way of the first half adds to
+    their ties, and what holds those to their own.
 
-    **Arguments**: `own [state, step]`, `tie [state, state, step]`, zero on its diagonal. **Returns** `[state, state,
-    step]`.
+    **Arguments**: `own [state, step]`, `tie [state, state, step]`, of which the diagonal does not count. `smallest`:
+    how many states are no longer halved, a quarter if not given. **Returns** `[state, state, step]`.
     """
+    n = len(own)
+    smallest = smallest or -(-n // 4)
+    if n <= smallest:
+        return _inverse_of_few(own, tie)
+    k = n // 2
+    to_rest = tie[:k, k:]
+    first = apart(partial(_inverse_of_tied, smallest=smallest))(own[:k] + jnp.sum(to_rest, axis=1), tie[:k, :k])
+
+    def without_first(first: Any, own: Any, tie: Any) -> tuple[Any, Any, Any]:
+        share = _lane_product(first, tie[:k, k:])
+        turned = jnp.swapaxes(share, 0, 1)
+        return share, own[k:] + jnp.sum(share * own[:k, None], axis=0), tie[k:, k:] + _lane_product(turned, tie[:k, k:])
+
+    def joined(first: Any, share: Any, rest: Any) -> Any:
+        corner = _lane_product(share, rest)
+        upper = jnp.concatenate([first + _lane_product(corner, jnp.swapaxes(share, 0, 1)), corner], axis=1)
+        return jnp.concatenate([upper, jnp.concatenate([jnp.swapaxes(corner, 0, 1), rest], axis=1)])
+
+    share, *reduced = apart(without_first)(first, own, tie)
+    return apart(joined)(first, share, apart(partial(_inverse_of_tied, smallest=smallest))(*reduced))
+
+
+def _lane_product(a: Any, b: Any) -> Any:
+    """Of matrices `[row, column, step]`; the sum is written out, which is one loop over all steps."""
+    return sum(a[:, j, None] * b[j] for j in range(len(b)))
+
+
+def _inverse_of_few(own: Any, tie: Any) -> Any:
+    """The same, state by state."""
     n = own.shape[0]
     places = jnp.arange(n)
 
@@ -338,11 +372,11 @@ def _inverse_of_tied(own: Any, tie: Any) -> Any:
     return jax.lax.scan(resolve, jnp.zeros_like(tie), (places, share, pivot), reverse=True)[0]
 
 
-def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any]:
+def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any, Any]:
     """`linearisation` with the entries of the matrix as an array, `[entry, step]`."""
-    total, slope, by_t = linearisation(topology, parts, line, t, y)
-    total, slope, by_t = (jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t))
-    return total, slope, by_t
+    total, slope, by_t, conductances = linearisation(topology, parts, line, t, y)
+    found = (jnp.broadcast_to(a, (len(a), y.shape[1])) for a in (total, slope.values, by_t, conductances))
+    return tuple(found)  # type: ignore[return-value]
 
 
 def _as_lane(line: Segment) -> Segment:
@@ -351,15 +385,15 @@ def _as_lane(line: Segment) -> Segment:
     return Segment(edge, middle, value, slope, line.smooth)
 
 
-def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, y: Any) -> Any:
-    """A function of (segments, t, y) with lanes, for the stages of all steps at once: `t [stage, step]`, `y [state,
-    stage, step]`."""
+def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any, *arrays: Any) -> Any:
+    """A function of (segments, t, arrays) with lanes, for the stages of all steps at once: `t [stage, step]`, the
+    arrays `[state, stage, step]` or the like."""
 
     def repeated(line: Segment) -> Segment:
         edge, middle, value, slope = (jnp.tile(a, len(t)) for a in line[:4])
         return Segment(edge, middle, value, slope, line.smooth)
 
-    found = function(*map(repeated, lines), t.reshape(-1), y.reshape(len(y), -1))
+    found = function(*map(repeated, lines), t.reshape(-1), *(a.reshape(len(a), t.size) for a in arrays))
     # What is the same for all lanes has one.
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (len(a), t.size)).reshape(len(a), *t.shape), found)
 
@@ -376,7 +410,9 @@ def _row_sums(pattern: Pattern) -> np.ndarray:
 
 def _sparse(pattern: Pattern, values: Any, x: Any) -> Any:
     """The product of entries `[entry, …]` and `[column, …]`."""
-    return _product(_row_sums(pattern), values * x[pattern.column])
+    values = jnp.broadcast_to(values, (len(values), *x.shape[1:]))
+    product = Entries(pattern, values.reshape(len(values), -1)) @ x.reshape(len(x), -1)
+    return product.reshape(-1, *x.shape[1:])
 
 
 def _square(pattern: Pattern, values: Any) -> Any:

@@ -56,9 +56,8 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
     begin, end, dense = states_of(plan, run)
-    library = jnp if is_traced(run.ends) else np
-    starts = library.concatenate([run.x0[None], run.ends[:-1]])
-    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run), starts)
+    library = jnp if is_traced(run.states) else np
+    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run), run.states[:-1])
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
@@ -218,7 +217,7 @@ def run_in_graph(circuit: Circuit, frozen: Circuit, plan: Plan) -> Waveforms:
     columns = [0, 1, *(2 + n * k + i for k in range(1 + len(plan.tableau.dense)) for i in plan.kept)]
     run = Run(
         inputs, x0, rows[:, jnp.array(columns)], state.rejected, Points(None, None, None, None), state.count,
-        rows[:, 2 : 2 + n],
+        jnp.concatenate([x0[None], rows[:, 2 : 2 + n]]),
     )  # fmt: skip
     return waveforms_with_derivatives(circuit, plan, run._replace(points=_fixed_points(plan, run)))
 

@@ -56,7 +56,7 @@ class Points(NamedTuple):
 class Run(NamedTuple):
     """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors.
 
-    `ends [step, state]`: all states at the ends of the steps, where derivatives are wanted.
+    `states [step + 1, state]`: all states at the start and at the end of every step, where derivatives are wanted.
     """
 
     inputs: Inputs
@@ -65,7 +65,7 @@ class Run(NamedTuple):
     rejected: Any
     points: Points
     count: Any = None  # of valid rows, where they are padded
-    ends: Any = None
+    states: Any = None
 
 
 def kept_states(topology: Topology, save: Sequence[str] | None) -> Kept:
@@ -100,9 +100,9 @@ def states_of(plan: Plan, run: Run) -> tuple[Any, Any, tuple[Any, ...]]:
 def narrowed(plan: Plan, run: Run) -> Run:
     """What a plan keeps of a run of all states, which are its ends."""
     n, vectors = len(run.x0), 1 + len(plan.tableau.dense)
-    ends = run.rows[:, 2 : 2 + n]
+    states = np.concatenate([run.x0[None], run.rows[:, 2 : 2 + n]])
     rows = run.rows[:, [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]]
-    return run._replace(rows=rows, points=choose_points(plan, run.inputs, run.x0, rows), ends=ends)
+    return run._replace(rows=rows, points=choose_points(plan, run.inputs, run.x0, rows), states=states)
 
 
 def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) -> Points:

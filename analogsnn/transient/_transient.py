@@ -87,11 +87,11 @@ def transient(
     check_masses(frozen)
     inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
     x0 = start_state(frozen, tran, stop)
-    rows, ends, state, late = _march(frozen, plan, inputs, x0, timeout, progress, circuit.is_traced)
+    rows, states, state, late = _march(frozen, plan, inputs, x0, timeout, progress, circuit.is_traced)
     budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
     if not len(rows):
         raise unfinished(frozen, state, stop, None, budget)
-    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows), ends=ends)
+    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows), states=states)
     if int(state.status) != DONE:
         raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
     if not circuit.is_traced:
@@ -139,17 +139,17 @@ def _grid(save_at: Any, stop: float) -> np.ndarray:
 
 def _march(
     circuit: Circuit, plan: Plan, inputs: Inputs, x0: np.ndarray, timeout: float | None,
-    progress: Callable[[float], None] | None, with_ends: bool,
+    progress: Callable[[float], None] | None, with_states: bool,
 ) -> tuple[np.ndarray, np.ndarray | None, State, bool]:  # fmt: skip
-    """All accepted steps, `[step, …]` of the states that are kept, the ends of all states where they are wanted, where
-    the run stands at the end, and whether time was up."""
+    """All accepted steps, `[step, …]` of the states that are kept, all states at the start and at every end where
+    they are wanted, where the run stands at the end, and whether time was up."""
     state = start(jnp.asarray(x0), FIRST_STEP)
     values, n = circuit.values(), len(x0)
     parts = equation(circuit.topology, extended(values), values)
     vectors = 1 + len(plan.tableau.dense)
     columns = [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]
     pieces: list[np.ndarray] = []
-    ends: list[np.ndarray] = []
+    states = [x0[None]]
     done, began = 0, time.monotonic()
     portion = CAPACITY if timeout is None else min(CAPACITY, FIRST_PORTION)
     while True:
@@ -159,15 +159,15 @@ def _march(
         count = int(state.count)
         found = np.asarray(state.rows)[:count]
         pieces.append(found[:, columns])
-        if with_ends:
-            ends.append(found[:, 2 : 2 + n].copy())
+        if with_states:
+            states.append(found[:, 2 : 2 + n].copy())
         done += count
         if progress is not None:
             progress(float(state.t))
         now = time.monotonic()
         late = timeout is not None and now - began > timeout
         if int(state.status) != BUDGET or done >= plan.max_steps or late:
-            return np.concatenate(pieces), np.concatenate(ends) if with_ends else None, state, late
+            return np.concatenate(pieces), np.concatenate(states) if with_states else None, state, late
         if timeout is not None and now - called < LATENESS * timeout:
             portion = min(2 * portion, CAPACITY)
 

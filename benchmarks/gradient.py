@@ -183,10 +183,9 @@ def by_spike(stop: float, with_diffrax: bool, bar: Any) -> dict[str, Any]:
     return result
 
 
-def all_derivatives(
-    circuit: Circuit, node: str, stop: float
-) -> tuple[int, Callable[[str], float], Callable[[str], float]]:
-    """How many parameters there are; CPU seconds of a run, and of the run with all derivatives of its last spike."""
+def all_derivatives(circuit: Circuit, node: str, stop: float) -> tuple[int, dict[str, Callable[[str], float]]]:
+    """How many parameters there are; and by direction what gives, at an accuracy, the CPU seconds of a run, and of a
+    run with all derivatives of its last spike."""
     paths = parameter_paths(circuit)
     free = {path: float(circuit[path]) for path in paths if path in circuit.parameters}
     bound = {path: 0.0 for path in paths if path not in circuit.parameters}
@@ -202,7 +201,7 @@ def all_derivatives(
 
     def reverse(setting: str) -> float:
         started = time.process_time()
-        jax.block_until_ready(jax.grad(last, argnums=(0, 1))(free, bound, setting))
+        jax.block_until_ready(jax.grad(lambda f, b: last(f, b, setting), argnums=(0, 1))(free, bound))
         return time.process_time() - started
 
     return len(paths), {"forward": forward, "reverse": reverse}

@@ -85,8 +85,9 @@ def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2, *, r
     if known is not None:
         if known <= 0:
             raise InputError(f"the peak is {known:g}; a decay time needs a positive one.")
-        least = concrete(xp.min(xp.where(time >= begin, values, level)))
-        if least > low * known or concrete(begin) >= concrete(time[-1]):
+        after = xp.where(time >= begin, values, level)
+        least, first, last = (concrete(x) or 0.0 for x in (xp.min(after), begin, time[-1]))
+        if least > low * known or first >= last:
             raise InputError(
                 f"after its peak of {known:.4g} the signal falls to {least / known:.0%} only; {low:.0%} is asked for: "
                 "lengthen the run."

@@ -156,8 +156,9 @@ class _Judge:
             for s in (step, step / 2)
         )
         assert self.error is not None
-        allows = self.error / (step / 2)
-        judged = _verdict(ours, theirs_half, abs(theirs - theirs_half), self.limit(path), floor, allows)
+        # The larger step is the better one, now that it bends no more: its noise counts half.
+        allows = self.error / step
+        judged = _verdict(ours, theirs, abs(theirs - theirs_half), self.limit(path), floor, allows)
         return Check(ours, whole, half, verdict, theirs, theirs_half, judged, allows)
 
     def limit(self, path: str) -> float:

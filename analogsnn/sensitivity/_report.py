@@ -87,7 +87,7 @@ def _compared(one: Check) -> str:
         share = abs(one.ngspice_allows / one.ours) if one.ours else 0.0
         text += (
             f"; ngspice {one.ngspice:+.6g}, {one.ngspice_half_step:+.6g} "
-            f"({_off(one.ours, one.ngspice_half_step)}, its tolerance allows {100 * share:.2g} %): "
+            f"({_off(one.ours, one.ngspice)} from the first, its tolerance allows {100 * share:.2g} %): "
             f"{one.ngspice_verdict}"
         )
     return text

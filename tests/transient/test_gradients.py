@@ -187,16 +187,17 @@ C1 d 0 1p
 def test_compiled_and_batched():
     circuit = read(SWITCH)
 
-    def late(w):
-        waves = transient(circuit.replace({"x1.w": w}), save=["d"], accuracy="fast", max_steps=256)
+    def late(w, **settings):
+        waves = transient(circuit.replace({"x1.w": w}), save=["d"], **settings)
         return value_at(waves.time, waves.voltage("d"), 4e-6)
 
     widths = jnp.array([2e-6, 2.5e-6])
-    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(late)))(widths)
-    for k, width in enumerate(np.asarray(widths)):
-        value, slope = jax.value_and_grad(late)(float(width))
-        assert float(values[k]) == pytest.approx(float(value), rel=1e-5)
-        assert float(slopes[k]) == pytest.approx(float(slope), rel=1e-3)
+    batch = jax.jit(jax.vmap(jax.value_and_grad(lambda w: late(w, accuracy="fast", max_steps=256))))
+    for width, value, slope in zip(np.asarray(widths), *batch(widths), strict=True):
+        assert float(value) == pytest.approx(float(late(width, accuracy="fast")), rel=1e-5)
+        step = 1e-2 * width
+        more, less = (float(late(width + s, rtol=1e-8)) for s in (step, -step))
+        assert float(slope) == pytest.approx((more - less) / (2 * step), rel=1e-3)
 
 
 def test_times_of_edges_under_jit_are_refused(synapse):

@@ -74,7 +74,8 @@ def _waveform_start(source: IndependentSource, given: Mapping[str, Any], step: f
     wave = resolve_waveform(source.waveform, given, step, stop)
     if source.waveform in ("pulse", "pwl"):
         times, values, _ = _corners(source, given, step, stop)
-        return _line(times, values, 0.0)[0]
+        # Before an edge at time zero, so that a run that begins with it does not begin beyond it if it comes later.
+        return values[0] if _plain(times)[0] == 0 else _line(times, values, 0.0)[0]
     return smooth_value(source.waveform, [getattr(wave, name) for name in SMOOTH_FIELDS[source.waveform]], 0.0, 0.0)
 
 

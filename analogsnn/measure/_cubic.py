@@ -52,6 +52,18 @@ places_with_slopes = jax.jit(jax.vmap(place_with_slopes, in_axes=(0, 1, 1, 1)))
 
 
 @jax.jit
+def values_with_slopes(line: jax.Array, at: jax.Array, t: jax.Array, v: jax.Array, rate: jax.Array) -> jax.Array:
+    """`line [k]`, the values of straight lines at the times `at [k]`, with the derivatives of the cubics'.
+
+    **Arguments**: `t`, `v`, `rate`: of the two points around each time `[2, k]`, along one phase.
+    """
+    wide = t[1] > t[0]
+    t = jnp.stack([t[0], jnp.where(wide, t[1], t[0] + 1.0)])  # points at an edge may share their time
+    there = _value(at, t, v, rate)
+    return jnp.where(wide, jax.lax.stop_gradient(line) + there - jax.lax.stop_gradient(there), line)
+
+
+@jax.jit
 def extreme_with_slopes(value: jax.Array, t: jax.Array, v: jax.Array, rate: jax.Array) -> jax.Array:
     """`value`, the largest or smallest of the points, with the derivative of the cubic's where that turns between two.
 

@@ -53,50 +53,57 @@ def mean(time: Any, values: Any, start: float | None = None, stop: float | None 
     return integral(time, values) / (time[-1] - time[0])
 
 
-def rise_time(time: Any, values: Any, low: float = 0.1, high: float = 0.9) -> Any:
+def rise_time(time: Any, values: Any, low: float = 0.1, high: float = 0.9, *, rate: Any = None) -> Any:
     """Time (s) from the fraction `low` to `high` of the way from the first value to the largest.
+
+    - `rate`: of a run with derivatives, as of `crossing`: the derivative is then that of cubics between points.
 
     **Raises** `InputError` for a signal that does not rise.
     """
-    base, top = values[0], peak(values)
+    base, top = values[0], peak(values, time, rate)
     rise = concrete(top - base)
     if rise is not None and not rise > 0:
         raise InputError("the signal never rises above its first value, so that it has no rise time.")
-    first = crossing(time, values, base + low * (top - base))
-    return crossing(time, values, base + high * (top - base), after=first) - first
+    first = crossing(time, values, base + low * (top - base), rate=rate)
+    return crossing(time, values, base + high * (top - base), after=first, rate=rate) - first
 
 
-def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2) -> Any:
+def decay_time(time: Any, values: Any, high: float = 0.8, low: float = 0.2, *, rate: Any = None) -> Any:
     """Time constant (s) of the decay after the peak: least squares of ln(values) between `high` and `low` of the peak.
 
     The logarithm is taken as linear between points: exact for an exponential, and for a current below threshold whose
     node falls along a straight line, however far apart an adaptive solver's points are.
 
+    - `rate`: of a run with derivatives, as of `crossing`: the derivative is then that of cubics between points.
+
     **Raises** `InputError` for a peak that is not positive, or a signal that does not fall so far.
     """
     xp = namespace(values)
     top = xp.argmax(values)
-    level, begin = values[top], time[top]
+    level, begin = peak(values, time, rate), time[top]
     known = concrete(level)
     if known is not None:
         if known <= 0:
             raise InputError(f"the peak is {known:g}; a decay time needs a positive one.")
-        least = float(xp.min(xp.where(time >= begin, values, level)))
-        if least > low * known or float(begin) >= float(time[-1]):
+        after = xp.where(time >= begin, values, level)
+        least, first, last = (concrete(x) or 0.0 for x in (xp.min(after), begin, time[-1]))
+        if least > low * known or first >= last:
             raise InputError(
                 f"after its peak of {known:.4g} the signal falls to {least / known:.0%} only; {low:.0%} is asked for: "
                 "lengthen the run."
             )
     start, stop = (
-        crossing(time, values, share * level, direction="fall", after=begin, what="the decay") for share in (high, low)
+        crossing(time, values, share * level, direction="fall", after=begin, what="the decay", rate=rate)
+        for share in (high, low)
     )
     # An even grid, because an adaptive solver's own points would weigh the steep part more.
     share = xp.asarray([i / 100 for i in range(101)], dtype=values.dtype)
     grid, positive = start + share * (stop - start), values > 0
     # A point that is not positive has no logarithm; only the last ones of the fall can lie next to one.
     between = value_at(time, xp.where(positive, 1.0, 0.0), grid) > 1 - 1e-9
-    logs = value_at(time, xp.log(xp.where(positive, values, 1.0)), grid)
-    logs = xp.where(between, logs, xp.log(xp.where(between, 1.0, value_at(time, values, grid))))
+    safe = xp.where(positive, values, 1.0)
+    logs = value_at(time, xp.log(safe), grid, rate=None if rate is None else rate / safe)
+    logs = xp.where(between, logs, xp.log(xp.where(between, 1.0, value_at(time, values, grid, rate=rate))))
     weight = share - xp.mean(share)
     return -(stop - start) * xp.sum(weight * weight) / xp.sum(weight * logs)
 

@@ -220,8 +220,11 @@ def _too_few(what: str, values: Any, level: Any, direction: Direction, found: in
     return f"{what} {verb} {height} {times} only; number {k} is asked for."
 
 
-def value_at(time: Any, values: Any, at: Any, what: str = "the signal") -> Any:
+def value_at(time: Any, values: Any, at: Any, what: str = "the signal", *, rate: Any = None) -> Any:
     """The value at `at`, linear between points; differentiable in `values` and `at`.
+
+    - `rate`: `[n]`, of a run with derivatives (`Waveforms.rate`), at the points of `Waveforms.along`: the value then
+      has the derivatives of the cubic's.
 
     **Raises** `InputError` outside the axis.
     """
@@ -237,7 +240,12 @@ def value_at(time: Any, values: Any, at: Any, what: str = "the signal") -> Any:
     i = xp.clip(i, 0, time.shape[0] - 2)
     width = time[i + 1] - time[i]
     share = xp.where(width > 0, (at - time[i]) / xp.where(width > 0, width, 1.0), 0.0)
-    return values[i] + share * (values[i + 1] - values[i])
+    line = values[i] + share * (values[i + 1] - values[i])
+    if rate is None:
+        return line
+    from ._cubic import values_with_slopes
+
+    return values_with_slopes(line, at, *points(xp.stack([i, i + 1]), time, values, rate))
 
 
 def window(time: Any, values: Any, start: Any = None, stop: Any = None, what: str = "the signal") -> tuple[Any, Any]:

@@ -140,9 +140,18 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
         # for a solve of no length.
         over = start >= duration
         begin = jnp.where(over, (1 - _STRETCH) * duration, start)
+        args = neuron, inputs, begin, u_ahp
+        u_begin = u_reset
+        if jumps is not None:
+            # Steps move with the start, and the trajectory with them, but for the step that ends at the next edge: it
+            # becomes shorter, and its error another one (5e-4 of a derivative by the refractory period). So the times
+            # of steps are numbers here; who starts later by δ is at du/dt δ less at a fixed time.
+            fixed = jax.lax.stop_gradient(begin)
+            u_begin = u_reset - derivative(fixed, u_reset, args) * (begin - fixed)
+            begin = fixed
         sol = diffrax.diffeqsolve(
-            diffrax.ODETerm(derivative), diffrax.Tsit5(), begin, duration, None, u_reset,
-            args=(neuron, inputs, begin, u_ahp), event=event, stepsize_controller=controller,
+            diffrax.ODETerm(derivative), diffrax.Tsit5(), begin, duration, None, u_begin,
+            args=args, event=event, stepsize_controller=controller,
             saveat=diffrax.SaveAt(t1=True), max_steps=_MAX_STEPS, throw=False,
             adjoint=diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint,
         )  # fmt: skip
@@ -156,7 +165,7 @@ def _run(neuron: Neuron, inputs, duration, jumps, room: int, tolerance, adjoint)
         )
         start_next = jnp.where(spiked, time + neuron.t_ref, duration).astype(dtype)
         if neuron.ahp is not None:
-            at_spike = neuron.ahp.dpi.off(u_ahp, time - begin)
+            at_spike = neuron.ahp.dpi.off(u_ahp, time - args[2])
             u_ahp = neuron.ahp.spike(at_spike, neuron.t_ref).astype(dtype)
         return (start_next, u_ahp, solved), (jnp.where(spiked, time, jnp.nan), spiked)
 

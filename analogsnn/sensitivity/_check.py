@@ -33,7 +33,8 @@ NGSPICE_MOVE = 1e-2
 class Check:
     """A derivative and what differences say, all in SI units; None where it was not asked.
 
-    - `ours`; `finite_difference`, `finite_difference_half_step`: of our tight solver; `ngspice`, `ngspice_half_step`.
+    - `ours`; `finite_difference`, `finite_difference_half_step`: of our tight solver; `ngspice`, `ngspice_half_step`:
+      less what the measure bends over ngspice's larger steps, by our tight solver's differences in the same steps.
     - `verdict`, `ngspice_verdict`: `"agrees"`, `"differs"`, or `"undecided"` where the two steps disagree themselves.
     - `ngspice_allows`: by how much ngspice's difference may be off, from what its run differs from ours by.
     """
@@ -46,6 +47,11 @@ class Check:
     ngspice_half_step: float | None = None
     ngspice_verdict: str | None = None
     ngspice_allows: float | None = None
+
+    @property
+    def extrapolated(self) -> float:
+        """Our tight solver's differences in steps that go to zero: their error goes with the square of the step."""
+        return _extrapolated(self.finite_difference, self.finite_difference_half_step)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -140,14 +146,19 @@ class _Judge:
         except InputError as error:  # the measure does not happen beside the point
             raise InputError(f"{path}, {step:g} beside its value: {error}") from None
         floor = self.floor(path)
-        verdict = _verdict(ours, whole, half, self.limit(path), floor, 0.0)
+        straight = _extrapolated(whole, half)
+        verdict = _verdict(ours, straight, abs(whole - half), self.limit(path), floor, 0.0)
         if self.netlist is None:
             return Check(ours, whole, half, verdict)
         step = self.step(path, ours, NGSPICE_MOVE)
-        theirs, theirs_half = (self.difference(self.ngspice, path, s) for s in (step, step / 2))
+        theirs, theirs_half = (
+            self.difference(self.ngspice, path, s) - self.difference(self.ours, path, s) + straight
+            for s in (step, step / 2)
+        )
         assert self.error is not None
-        allows = self.error / (step / 2)
-        judged = _verdict(ours, theirs, theirs_half, self.limit(path), floor, allows)
+        # The larger step is the better one, now that it bends no more: its noise counts half.
+        allows = self.error / step
+        judged = _verdict(ours, theirs, abs(theirs - theirs_half), self.limit(path), floor, allows)
         return Check(ours, whole, half, verdict, theirs, theirs_half, judged, allows)
 
     def limit(self, path: str) -> float:
@@ -170,8 +181,13 @@ class _Judge:
         return 0.0 if by is None else FLOOR * self.largest * abs(self.slopes.value) / by
 
 
-def _verdict(ours: float, whole: float, half: float, tolerance: float, floor: float, allows: float) -> str:
-    limit = tolerance * max(abs(half), floor) + allows
-    if abs(ours - half) <= limit:
+def _extrapolated(whole: float, half: float) -> float:
+    return (4 * half - whole) / 3
+
+
+def _verdict(ours: float, difference: float, apart: float, tolerance: float, floor: float, allows: float) -> str:
+    """Of a derivative beside a difference, whose two steps are so far `apart`."""
+    limit = tolerance * max(abs(difference), floor) + allows
+    if abs(ours - difference) <= limit:
         return "agrees"
-    return "undecided" if abs(whole - half) > limit else "differs"
+    return "undecided" if apart > limit else "differs"

@@ -49,9 +49,14 @@ def _along(waves: Waveforms, signal: str) -> tuple[Any, Any]:
     return waves.along(signal)
 
 
+def _rate(waves: Waveforms, signal: str) -> Any:
+    """A node's slopes in a run with derivatives; those of currents have no derivatives of their own."""
+    return None if signal.startswith("i(") else waves.rate(signal)
+
+
 def _extreme(take: Callable[..., Any], waves: Waveforms, signal: str) -> Any:
     time, values = _along(waves, signal)
-    return take(values, time, None if signal.startswith("i(") else waves.rate(signal))
+    return take(values, time, _rate(waves, signal))
 
 
 def _count(value: float, what: str) -> int:
@@ -83,11 +88,11 @@ _FUNCTIONS: Mapping[str, _Kind] = {
     ),
     "rise_time": _Kind(
         "rise_time(signal[, low, high])", "signal", 0, 2, "s",
-        lambda w, s, _, *shares: measure.rise_time(*_along(w, s), *shares),
+        lambda w, s, _, *shares: measure.rise_time(*_along(w, s), *shares, rate=_rate(w, s)),
     ),
     "decay_time": _Kind(
         "decay_time(signal[, high, low])", "signal", 0, 2, "s",
-        lambda w, s, _, *shares: measure.decay_time(*_along(w, s), *shares),
+        lambda w, s, _, *shares: measure.decay_time(*_along(w, s), *shares, rate=_rate(w, s)),
     ),
     "charge": _Kind(
         "charge(source[, start, stop])", "branch", 0, 2, "C", lambda w, b, _, *ends: measure.charge(w, b, *ends)

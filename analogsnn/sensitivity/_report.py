@@ -81,13 +81,13 @@ def _remarks(circuit: Circuit, slopes: Slopes, top: int) -> list[str]:
 def _compared(one: Check) -> str:
     text = (
         f"{one.ours:+.6g}; differences {one.finite_difference:+.6g}, with half the step "
-        f"{one.finite_difference_half_step:+.6g} ({_off(one.ours, one.finite_difference_half_step)}): {one.verdict}"
+        f"{one.finite_difference_half_step:+.6g} ({_off(one.ours, one.extrapolated)} from both): {one.verdict}"
     )
     if one.ngspice is not None and one.ngspice_half_step is not None and one.ngspice_allows is not None:
         share = abs(one.ngspice_allows / one.ours) if one.ours else 0.0
         text += (
             f"; ngspice {one.ngspice:+.6g}, {one.ngspice_half_step:+.6g} "
-            f"({_off(one.ours, one.ngspice_half_step)}, its tolerance allows {100 * share:.2g} %): "
+            f"({_off(one.ours, one.ngspice)} from the first, its tolerance allows {100 * share:.2g} %): "
             f"{one.ngspice_verdict}"
         )
     return text
@@ -137,7 +137,8 @@ def write_page(found: Sensitivity, checks: Checks, path: Path, *, title: str, to
             page.table(
                 ("parameter", "ours", "differences", "half the step", "", "ngspice", "half the step", "allowed", ""),
                 [_check_row(p, one) for p, one in checks[text].items()],
-                "Against central differences of our solver at 1e-9 and of ngspice (reference). Allowed: what ngspice's "
+                "Against central differences of our solver at 1e-9, extrapolated from both steps, and of ngspice "
+                "(reference), less what the measure bends over its larger steps by our solver. Allowed: what ngspice's "
                 "own distance from the tight run makes of its differences. Undecided: the two steps disagree "
                 "themselves.", left=(0, 4, 8),
             )  # fmt: skip

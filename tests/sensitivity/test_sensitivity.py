@@ -18,7 +18,8 @@ from analogsnn import cli
 from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError
 from analogsnn.measure import spike_time
-from analogsnn.sensitivity import check, checked_paths, kind, parameter_paths, read_measure, sensitivity
+from analogsnn.sensitivity import Check, check, checked_paths, kind, parameter_paths, read_measure, sensitivity
+from analogsnn.sensitivity._check import _verdict
 from analogsnn.simulation import read_deck
 from analogsnn.transient import transient
 
@@ -197,6 +198,18 @@ def test_at_least_one_of_each_kind(circuit):
 
     assert checked_paths(circuit, Fake, 4) == ("x1.xn.w", "x2.xn.w", "temp", "x1.xn.l")  # type: ignore[arg-type]
     assert checked_paths(circuit, Fake, 1) == ("x1.xn.w", "temp", "x1.xn.l")  # type: ignore[arg-type]
+
+
+def test_a_measure_that_bends_is_compared_with_what_both_steps_extrapolate_to():
+    def difference(step: float) -> float:
+        return 1 + 50 * step**2  # of a measure x + 50 x³, at 0
+
+    whole, half = difference(1e-2), difference(5e-3)
+    one = Check(1.0, whole, half, "")
+    assert one.extrapolated == pytest.approx(1.0, rel=1e-12)
+    assert _verdict(1.0, one.extrapolated, whole - half, 2e-4, 0.0, 0.0) == "agrees"
+    assert _verdict(1.0, half, whole - half, 2e-4, 0.0, 0.0) == "undecided"
+    assert _verdict(1.01, one.extrapolated, whole - half, 5e-3, 0.0, 0.0) == "differs"
 
 
 def test_values_of_the_deck_may_be_written_as_in_it(netlist):

@@ -139,9 +139,7 @@ def read(text: str):
     return read_netlist_text(text, str(library.root() / "deck.cir"), library.root())
 
 
-@settings(FEW, max_examples=40)
-@given(with_other_values())
-def test_any_numbers_give_a_result_or_one_of_our_errors(text):
+def run_or_refuse(text: str) -> None:
     try:
         circuit = Circuit.from_netlist(read(text))
         waves = transient(circuit, accuracy="fast", max_steps=4096, timeout=2.0)
@@ -153,6 +151,19 @@ def test_any_numbers_give_a_result_or_one_of_our_errors(text):
         assert np.isfinite(waves.voltages).all()
         assert np.isfinite(waves.currents).all()
         assert (np.diff(waves.time) >= 0).all()
+
+
+@settings(FEW, max_examples=20)
+@given(with_other_values())
+def test_any_numbers_give_a_result_or_one_of_our_errors(text):
+    run_or_refuse(text)
+
+
+@pytest.mark.validate_long
+@settings(FEW, max_examples=100)
+@given(with_other_values())
+def test_many_more_numbers_give_a_result_or_one_of_our_errors(text):
+    run_or_refuse(text)
 
 
 @settings(FEW, max_examples=50)

@@ -168,6 +168,14 @@ def test_a_spike_that_grazes_its_threshold_has_no_derivative(pulse):
     assert slope_at(pulse, 0.5, save_at=grid) == pytest.approx(1e-9 * math.log(2), rel=1e-5)
 
 
+def test_a_pulse_that_begins_with_the_run(pulse):
+    # All that follows comes as much later as the edge at time zero; the run itself still starts where the pulse did.
+    def first(td):
+        return spike_time(transient(pulse.replace({"v1.td": td})), "b", 1, 0.5)
+
+    assert float(jax.grad(first)(0.0)) == pytest.approx(1.0, rel=1e-4)  # 1001 where it started on the ramp
+
+
 def test_a_spike_that_does_not_happen_is_an_error_with_derivatives_too(pulse):
     with pytest.raises(InputError, match=r"v\(b\) has one spike at the threshold 500 mV .* but spike 2 is asked for"):
         slope_at(pulse, 0.5, 2)

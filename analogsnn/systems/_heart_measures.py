@@ -39,6 +39,7 @@ LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
 # bpm: the outer two of three boundaries are 10 bpm apart; a quarter of that is left to where a chip has them.
 EARLY = 7.5
+SLOWEST, FASTEST = 56.0, 98.0  # bpm of what does not rise: from where rises begin to where they end
 RESET, SETTLED = 22.0, 25.0  # s; flags count from the latter on
 EVERY = 0.25  # s between readings of the zone
 
@@ -117,6 +118,19 @@ def calm(chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: f
     return Calm(rates, np.array([np.sum(w >= SETTLED) for w in when]), len(when) * seconds / 3600)
 
 
+def controls(
+    chips: Sequence[Chip], source: Recording, each: int, seconds: float, jitters: dict[str, float], seed: int
+) -> dict[str, Calm]:
+    """`calm` for every kind of jitter, `each` series a chip, at rates from where rises begin to where they end."""
+    count = each * len(chips)
+    rates = np.random.default_rng(seed).permutation(np.linspace(SLOWEST, FASTEST, count))
+    members = [chips[k % len(chips)] for k in range(count)]
+    return {
+        name: calm(members, source, rates, seconds, jitter, 1000 * (2 * seed + k))
+        for k, (name, jitter) in enumerate(jitters.items())
+    }
+
+
 def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float) -> list[np.ndarray]:
     """When every chip flags a rise (s) on its own series; at `RESET` all of them forget what they have seen."""
     reset = np.arange(RESET, RESET + 1.0, 0.01)
@@ -142,7 +156,7 @@ def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float)
 def detectors(boundaries: Sequence[float], count: int, seed: int) -> list[Chip]:
     """Trimmed chips with the detector of long rises."""
     build = partial(_detector, len(boundaries))
-    return prepare_chips(boundaries, count, seed=seed, build=build)
+    return prepare_chips(boundaries, count, seed=seed, build=build, dt=COARSE)
 
 
 def untrimmed(network: Network, count: int, seed: int, cv: float = CV) -> list[Chip]:

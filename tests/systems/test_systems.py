@@ -143,6 +143,14 @@ def test_nonsense_is_refused_before_anything_runs(words, sentence, run, tmp_path
     assert file.read_text() == "a file"
 
 
+def test_an_unknown_name_makes_no_folder(run, tmp_path):
+    out = tmp_path / "out"
+    status, _, err = run("example", "nosuch", "--out", str(out), "--json", str(out / "deep" / "numbers.json"))
+    assert status == 2
+    assert "There is no example 'nosuch'" in err
+    assert not out.exists()
+
+
 def test_an_unknown_name():
     with pytest.raises(InputError, match="no example 'delay_motoin'; did you mean 'delay_motion'"):
         run_system("delay_motoin")

@@ -108,27 +108,28 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
     return Flags(course, watched(chips, series, float(course.ends[-1])))
 
 
-def calm(chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitter: float, seed: int) -> Calm:
-    """False flags of every chip on a series of its own, `seconds` at the rate (bpm) in `rates` that is its own."""
-    duration = SETTLED + seconds
-    series = [
-        retimed_to(source, lambda _, r=float(r): r, duration, seed=seed + k, jitter=jitter) for k, r in enumerate(rates)
-    ]
-    when = watched(chips, series, duration)
-    return Calm(rates, np.array([np.sum(w >= SETTLED) for w in when]), len(when) * seconds / 3600)
-
-
-def controls(
-    chips: Sequence[Chip], source: Recording, each: int, seconds: float, jitters: dict[str, float], seed: int
+def calm(
+    chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitters: dict[str, float], seed: int
 ) -> dict[str, Calm]:
-    """`calm` for every kind of jitter, `each` series a chip, at rates from where rises begin to where they end."""
-    count = each * len(chips)
-    rates = np.random.default_rng(seed).permutation(np.linspace(SLOWEST, FASTEST, count))
-    members = [chips[k % len(chips)] for k in range(count)]
-    return {
-        name: calm(members, source, rates, seconds, jitter, 1000 * (2 * seed + k))
-        for k, (name, jitter) in enumerate(jitters.items())
-    }
+    """False flags where the rate does not change, for each of `jitters` by name (all of them side by side).
+
+    Series k of each kind lasts `seconds` at `rates[k]` (bpm) and is heard by chip k modulo their number.
+    """
+    duration, count = SETTLED + seconds, len(rates)
+    series = [
+        retimed_to(source, lambda _, r=float(r): r, duration, seed=1000 * (2 * seed + kind) + k, jitter=jitter)
+        for kind, jitter in enumerate(jitters.values())
+        for k, r in enumerate(rates)
+    ]
+    members = [chips[k % len(chips)] for k in range(count)] * len(jitters)
+    found = np.array([np.sum(w >= SETTLED) for w in watched(members, series, duration)])
+    hours = count * seconds / 3600
+    return {name: Calm(rates, found[k * count : (k + 1) * count], hours) for k, name in enumerate(jitters)}
+
+
+def unchanging(count: int, seed: int) -> np.ndarray:
+    """Rates (bpm) of `count` series that do not rise: from where rises begin to where they end, in any order."""
+    return np.random.default_rng(seed).permutation(np.linspace(SLOWEST, FASTEST, count))
 
 
 def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float) -> list[np.ndarray]:

@@ -32,12 +32,12 @@ from ._heart_measures import (
     Course,
     Flags,
     calm,
-    controls,
     detected,
     detectors,
     held,
     kept_alone,
     latencies,
+    unchanging,
     untrimmed,
     with_noise,
 )
@@ -86,9 +86,11 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
     course = Course()
     series = [course.series(source, s, seed=seed + k) for k, s in enumerate(starts)]
     found = detected(watchers * RISES, series, course)
-    still = controls(watchers, source, CONTROLS, LASTING, JITTERS, seed)
+    rates = unchanging(len(watchers) * CONTROLS, seed)
+    still = calm(watchers, source, rates, LASTING, JITTERS, seed)
     short = [QUICK.series(source, s, seed=100 + seed + k) for k, s in enumerate(starts[: len(watchers)])]
-    rises = [detected(watchers, with_noise(short, level, seed), QUICK) for level in SHAKEN]
+    shaken = detected(watchers * len(SHAKEN), [r for level in SHAKEN for r in with_noise(short, level, seed)], QUICK)
+    rises = [Flags(QUICK, shaken.when[k * len(short) : (k + 1) * len(short)]) for k in range(len(SHAKEN))]
     sizes = [by_size(size, chips, seed) for size in SIZES]
 
     numbers = _of_zones(semi, excerpt) | _of_holding(same, alone, SILENCE) | _of_flags(found, len(watchers))
@@ -116,14 +118,14 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
 
 
 def _reduced(source, chips: int, seed: int) -> Result:
-    """One boundary, one quick rise, chips with a quarter of the mismatch, or less for rises, that are not trimmed."""
+    """One boundary, one quick rise, chips with a quarter of the mismatch that are not trimmed."""
     cv, zones, rises = CV / 4, (75.0,), (80.0, 85.0, 90.0)
     members = untrimmed(heart_rate_network(2, _ideal(zones)), chips, seed, cv)
     semi, *_ = run_all([(retimed(source, zones, seed=seed), members)], zones, dt=DT)
     course = Course(flat=40.0, rising=50.0, after=15.0, rise=25.0)
-    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv / 4)
+    watchers = untrimmed(rise_network(_ideal(rises), boundaries=len(rises)), chips, seed, cv)
     found = detected(watchers, [course.series(source, 73.0, seed=seed + k) for k in range(chips)], course)
-    still = {"flat": calm(watchers, source, np.full(chips, 73.0), 15.0, JITTERS["flat"], seed)}
+    still = calm(watchers, source, np.full(chips, 73.0), 15.0, {"flat": JITTERS["flat"]}, seed)
     alone = kept_alone(chips, seed, 40.0)
     numbers = _of_zones(semi, None) | _of_alone(alone) | _of_flags(found, chips) | _of_calm(still)
     with drawing():

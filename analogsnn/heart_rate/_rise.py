@@ -11,7 +11,7 @@ above<k> ──┤ not<k> ──► since<k> ⇄ (itself)         "has been belo
 - `step<k>`: a gate. `since<k>` excites it, `not<k+2>` keeps it closed: it opens when the heart rate has crossed the
   boundaries k, k + 1 and k + 2 upwards, however long that took and whatever happened at each of them.
 - `wait<i>`: attractors that a gate lights one after the other, each some 1.2 s after the one before; `idle` puts all of
-  them out as soon as no gate is open. So a gate must stay open for 5 to 9 s: one beat that is counted twice moves the
+  them out as soon as no gate is open. So a gate must stay open for 5 to 10 s: one beat that is counted twice moves the
   averaged rate by up to 13 bpm, but only for some two seconds.
 - `rise`: the flag, lit by the last of them. It puts out all `since`, so that a flag is a short burst and counting
   begins anew from where the heart rate is.
@@ -35,7 +35,7 @@ from ._trim import FRONT
 BOUNDARIES = tuple(float(b) for b in range(60, 100, 5))  # bpm
 CROSSED = 3  # boundaries, upwards, that make a flag
 UNDER, SINCE, STEP, IDLE, WAIT, RISE = 3, 3, 3, 3, 3, 6  # neurons
-WAITS = 5  # attractors in a row: 20 mismatched chips on their own take 5 to 9 s to light the last one
+WAITS = 5  # attractors in a row; on 20 mismatched chips the last one is lit 5.1 to 9.6 s after a gate opens
 IGNITE, SELF, GATE, CLOSE, SILENCE, BEGIN, PASS, FLAG, CLEAR = 60, 60, 19, 75, 4, 75, 1, 75, 75  # units of a synapse
 APART = 5.0  # s without a spike of `rise` between two flags
 

@@ -148,7 +148,7 @@ def _result(numbers: dict[str, Number], pictures, chip: Chip, settings: dict[str
             "rate with boundaries, and names its zone. Zones are attractors behind gates: they change only by "
             "evidence of a beat, "
             "and are held when there is none. A second network, on another core, remembers for minutes below which "
-            "boundaries the rate has been, and flags a rise across three of them, 5 bpm apart.",
+            "boundaries the rate has been, and flags a rise across three of them, 5 bpm apart, that holds for seconds.",
             "Inspired by De Luca, Tincani, Indiveri and Donati (npj Unconventional Computing 2025, DOI "
             "10.1038/s44335-025-00024-6) and Carpegna et al. (arXiv 2409.02618); zones, sizes and metrics are "
             "ours. Pulses of "

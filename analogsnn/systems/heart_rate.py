@@ -63,7 +63,7 @@ _AIM = "aim of this project"
 
 
 def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
-    """Zones on `chips` chips, long rises and noise on some of them (some four minutes of CPU)."""
+    """Zones on `chips` chips, long rises and noise on some of them (some six minutes of CPU)."""
     recording = shipped_recording()
     half = recording.duration / 2
     source = recording.excerpt(half, half)

@@ -20,7 +20,7 @@ quick: env ## the tests without the long ones
 validate-long: env system ## the long forms: both engines on full runs of the neuron, its whole rate table; out/validate.html
 	mkdir -p out
 	$(BIN)/analogsnn validate --long --html out/validate.html --json out/validate.json
-	$(BIN)/python -m pytest tests/spice tests/validation tests/sensitivity tests/models tests/mismatch tests/transient tests/examples -m validate_long
+	$(BIN)/python -m pytest tests/spice tests/validation tests/sensitivity tests/models tests/mismatch tests/transient tests/examples tests/systems -m validate_long
 
 lint: env
 	$(BIN)/ruff check .

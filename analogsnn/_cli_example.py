@@ -31,6 +31,10 @@ def add_to(app: typer.Typer, run: Run) -> None:
     ) -> None:
         """A whole system, from network to mismatched chips; a number that misses its target is said, and no failure."""
 
+        from .systems import check_system
+
+        check_system(name)  # before any folder is made
+
         def work(started: float) -> dict[str, Any]:
             from .systems import run_system
 

@@ -3,14 +3,18 @@
 ```
 above<k> ──┤ not<k> ──► since<k> ⇄ (itself)         "has been below boundary k since the last flag"
               not<k+2> ──┤ step<k> ◄── since<k>     "and is above boundary k + 2 now"
-                             step<k> ──► rise ──┤ all since
+                             step<k> ──► wait1 ─► wait2 ─► … ─► rise ──┤ all since
+                                └──┤ idle ──┤ all wait
 ```
 - `not<k>`: always active, silenced by `above<k>`: the heart rate is below boundary k.
 - `since<k>`: an attractor that `not<k>` ignites and that holds itself when the heart rate has gone above.
 - `step<k>`: a gate. `since<k>` excites it, `not<k+2>` keeps it closed: it opens when the heart rate has crossed the
   boundaries k, k + 1 and k + 2 upwards, however long that took and whatever happened at each of them.
-- `rise`: the flag. It puts out all `since`, so that a flag is a short burst and counting begins anew from where the
-  heart rate is.
+- `wait<i>`: attractors that a gate lights one after the other, each some 1.2 s after the one before; `idle` puts all of
+  them out as soon as no gate is open. So a gate must stay open for 5 to 10 s: one beat that is counted twice moves the
+  averaged rate by up to 13 bpm, but only for some two seconds.
+- `rise`: the flag, lit by the last of them. It puts out all `since`, so that a flag is a short burst and counting
+  begins anew from where the heart rate is.
 
 Boundaries are 5 bpm apart. A rise by 20 bpm crosses four of them, and three are enough, so that one lost to jitter or
 to a boundary that is off does not matter; an unchanging heart rate must wander by 10 bpm to be flagged. What latches
@@ -30,8 +34,9 @@ from ._trim import FRONT
 
 BOUNDARIES = tuple(float(b) for b in range(60, 100, 5))  # bpm
 CROSSED = 3  # boundaries, upwards, that make a flag
-UNDER, SINCE, STEP, RISE = 3, 3, 3, 6  # neurons
-IGNITE, SELF, GATE, CLOSE, SILENCE, FLAG, CLEAR = 60, 60, 19, 75, 4, 75, 75  # units of a synapse
+UNDER, SINCE, STEP, IDLE, WAIT, RISE = 3, 3, 3, 3, 3, 6  # neurons
+WAITS = 5  # attractors in a row; on 20 mismatched chips the last one is lit 5.1 to 9.6 s after a gate opens
+IGNITE, SELF, GATE, CLOSE, SILENCE, BEGIN, PASS, FLAG, CLEAR = 60, 60, 19, 75, 4, 75, 1, 75, 75  # units of a synapse
 APART = 5.0  # s without a spike of `rise` between two flags
 
 
@@ -74,8 +79,18 @@ def rise_network(
         populations.append(population(f"step{k}", STEP, plain))
         c.append(to(f"since{k}", f"step{k}", "AMPA", all_to_all(SINCE, STEP), GATE))
         c.append(to(f"not{k + CROSSED - 1}", f"step{k}", "GABA_A", all_to_all(UNDER, STEP), CLOSE, 2))
-        c.append(to(f"step{k}", "rise", "NMDA", all_to_all(STEP, RISE), FLAG, 2))
+        c.append(to(f"step{k}", "idle", "GABA_A", all_to_all(STEP, IDLE), CLOSE, 2))
+        c.append(to(f"step{k}", "wait1", "NMDA", all_to_all(STEP, WAIT), BEGIN))
+    populations.append(population("idle", IDLE, steady))
+    others = all_to_all(WAIT, WAIT, self_connections=False)
+    for i in range(1, WAITS + 1):
+        populations.append(population(f"wait{i}", WAIT, plain))
+        c.append(to(f"wait{i}", f"wait{i}", "AMPA", others, SELF, 2))
+        c.append(to("idle", f"wait{i}", "GABA_A", all_to_all(IDLE, WAIT), CLOSE, 2))
+        if i > 1:
+            c.append(to(f"wait{i - 1}", f"wait{i}", "NMDA", all_to_all(WAIT, WAIT), PASS, 2))
     populations.append(population("rise", RISE, plain))
+    c.append(to(f"wait{WAITS}", "rise", "NMDA", all_to_all(WAIT, RISE), FLAG, 2))
     return Network(
         populations=(*compared.populations, *populations),
         inputs=(*compared.inputs, Input(name="reset", size=1)),

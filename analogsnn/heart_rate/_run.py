@@ -116,7 +116,7 @@ def run_all(
     `dt`: step (s); the simulation's own unless given. All groups of all jobs share the cores, the longest first.
     """
     encoded = [level_crossings(recording.signal, recording.rate)[0] for recording, _ in jobs]
-    tasks = [(number, group) for number, (_, chips) in enumerate(jobs) for group in _groups(list(chips))]
+    tasks = [(number, group) for number, (_, chips) in enumerate(jobs) for group in _groups(list(chips), len(jobs))]
     tasks.sort(key=lambda task: -jobs[task[0]][0].duration)
 
     def simulate_group(task: tuple[int, list[Chip]]) -> tuple[Spikes, float]:
@@ -171,9 +171,10 @@ def in_groups(work: Callable[[list[Task]], Sequence[Done]], members: Sequence[Ta
     return [done for group in _in_threads(work, _groups(list(members))) for done in group]
 
 
-def _groups(members: list) -> list[list]:
-    """As few groups as `LANES` allows, but one a worker, and as equal as can be: equal shapes compile once."""
-    count = max(-(-len(members) // LANES), min(WORKERS, len(members)))
+def _groups(members: list, jobs: int = 1) -> list[list]:
+    """As few groups as `LANES` allows, but one a worker where no other `jobs` keep it busy, and as equal as can be:
+    equal shapes compile once."""
+    count = max(-(-len(members) // LANES), min(-(-WORKERS // jobs), len(members)))
     return [list(g) for g in np.array_split(np.array(members, dtype=object), count)]
 
 

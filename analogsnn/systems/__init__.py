@@ -22,8 +22,8 @@ SYSTEMS = (
 )
 
 
-def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: bool = False) -> Result:
-    """Run one of `SYSTEMS` on `chips` mismatched chips (default: the system's own number).
+def check_system(name: str) -> None:
+    """Whether `name` is one of `SYSTEMS`.
 
     **Raises** `InputError` with a near match for an unknown name.
     """
@@ -31,5 +31,13 @@ def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: b
         raise InputError(
             f"There is no example '{name}'{near(name, SYSTEMS) or '; there are ' + ', '.join(SYSTEMS) + '.'}"
         )
+
+
+def run_system(name: str, *, chips: int | None = None, seed: int = 1, reduced: bool = False) -> Result:
+    """Run one of `SYSTEMS` on `chips` mismatched chips (default: the system's own number).
+
+    **Raises** `InputError` with a near match for an unknown name.
+    """
+    check_system(name)
     run = import_module(f"{__name__}.{name}").run
     return run(seed=seed, reduced=reduced) if chips is None else run(chips, seed, reduced=reduced)

@@ -39,6 +39,7 @@ LONGEST = 1.74  # s: 24.5 pF at a leak of 0.5 pA, the off-current; no DPI of the
 DRIVEN = 5.0  # s that a zone is excited for before it is left alone
 # bpm: the outer two of three boundaries are 10 bpm apart; a quarter of that is left to where a chip has them.
 EARLY = 7.5
+SLOWEST, FASTEST = 56.0, 98.0  # bpm of what does not rise: from where rises begin to where they end
 RESET, SETTLED = 22.0, 25.0  # s; flags count from the latter on
 EVERY = 0.25  # s between readings of the zone
 
@@ -107,14 +108,28 @@ def detected(chips: Sequence[Chip], series: Sequence[Recording], course: Course)
     return Flags(course, watched(chips, series, float(course.ends[-1])))
 
 
-def calm(chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitter: float, seed: int) -> Calm:
-    """False flags of every chip on a series of its own, `seconds` at the rate (bpm) in `rates` that is its own."""
-    duration = SETTLED + seconds
+def calm(
+    chips: Sequence[Chip], source: Recording, rates: np.ndarray, seconds: float, jitters: dict[str, float], seed: int
+) -> dict[str, Calm]:
+    """False flags where the rate does not change, for each of `jitters` by name (all of them side by side).
+
+    Series k of each kind lasts `seconds` at `rates[k]` (bpm) and is heard by chip k modulo their number.
+    """
+    duration, count = SETTLED + seconds, len(rates)
     series = [
-        retimed_to(source, lambda _, r=float(r): r, duration, seed=seed + k, jitter=jitter) for k, r in enumerate(rates)
+        retimed_to(source, lambda _, r=float(r): r, duration, seed=1000 * (2 * seed + kind) + k, jitter=jitter)
+        for kind, jitter in enumerate(jitters.values())
+        for k, r in enumerate(rates)
     ]
-    when = watched(chips, series, duration)
-    return Calm(rates, np.array([np.sum(w >= SETTLED) for w in when]), len(when) * seconds / 3600)
+    members = [chips[k % len(chips)] for k in range(count)] * len(jitters)
+    found = np.array([np.sum(w >= SETTLED) for w in watched(members, series, duration)])
+    hours = count * seconds / 3600
+    return {name: Calm(rates, found[k * count : (k + 1) * count], hours) for k, name in enumerate(jitters)}
+
+
+def unchanging(count: int, seed: int) -> np.ndarray:
+    """Rates (bpm) of `count` series that do not rise: from where rises begin to where they end, in any order."""
+    return np.random.default_rng(seed).permutation(np.linspace(SLOWEST, FASTEST, count))
 
 
 def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float) -> list[np.ndarray]:
@@ -142,7 +157,7 @@ def watched(chips: Sequence[Chip], series: Sequence[Recording], duration: float)
 def detectors(boundaries: Sequence[float], count: int, seed: int) -> list[Chip]:
     """Trimmed chips with the detector of long rises."""
     build = partial(_detector, len(boundaries))
-    return prepare_chips(boundaries, count, seed=seed, build=build)
+    return prepare_chips(boundaries, count, seed=seed, build=build, dt=COARSE)
 
 
 def untrimmed(network: Network, count: int, seed: int, cv: float = CV) -> list[Chip]:

@@ -104,7 +104,7 @@ def judged(members, kept: np.ndarray, runs: int, count: int, seed: int) -> Judge
 
 
 def run(chips: int = 4, seed: int = 1, *, reduced: bool = False) -> Result:
-    """The homeostat on `chips` chips from three starts, then what readouts could tell (a minute of CPU)."""
+    """The homeostat on `chips` chips from three starts, then what readouts could tell (two minutes of CPU)."""
     rounds, count, runs, fresh = (40, 200, 10, 500) if not reduced else (6, 10, 2, 10)
     members = produce(chips, CV, seed)
     found = homeostasis(members, rounds, count, seed)

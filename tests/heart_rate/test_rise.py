@@ -7,9 +7,13 @@ import pytest
 
 from analogsnn.chips import compile, differences
 from analogsnn.heart_rate import Recording, flags, noisy, reference, retimed_to, rise_network, sized
-from analogsnn.heart_rate._network import CURRENTS, Design, hearing, heart_rate_network
-from analogsnn.heart_rate._rise import BOUNDARIES, CROSSED, RISE
+from analogsnn.heart_rate._network import CURRENTS, Design, hearing, heart_rate_network, part
+from analogsnn.heart_rate._rise import BOUNDARIES, CROSSED, RISE, STEP, WAITS
+from analogsnn.heart_rate._run import CV
+from analogsnn.network import Events, Input, Mismatch, lanes, simulate
 
+GATE_RATE = 12.0  # Hz a neuron, of a gate that opens, seen on chips of other seeds
+LEAST_OPEN = 3.0  # s, longer than a beat too many keeps a gate open (1 to 2.5 s on chips of other seeds)
 CHIP_LIMIT = 64  # CAM words of a neuron, DYNAP-SE2
 NEURONS = 256  # of a core
 
@@ -25,6 +29,20 @@ def test_it_fits_a_core():
     # The last gate looks CROSSED - 1 boundaries ahead.
     assert f"step{len(BOUNDARIES) + 1 - CROSSED}" in names
     assert f"step{len(BOUNDARIES) + 2 - CROSSED}" not in names
+
+
+def test_only_a_gate_that_stays_open_raises_a_flag():
+    """A beat that is counted twice opens a gate for some two seconds; a rise opens it for good."""
+    network = rise_network()
+    waits = [f"wait{i + 1}" for i in range(WAITS)]
+    row = part(network, ["idle", *waits, "rise"], [Input(name="step1", size=STEP)])
+    opened = [(3.0, 2.0), (8.0, 2.0), (13.0, 12.0)]  # s: from when, for how long
+    turns = np.concatenate([np.arange(a, a + long, 1 / GATE_RATE / STEP) for a, long in opened])
+    chips = [Mismatch(CV, 5, k) for k in range(10)]
+    spikes = simulate(lanes([row] * len(chips), chips), Events(turns, np.arange(len(turns)) % STEP), 27.0, dt=4e-4)
+    for k in range(len(chips)):
+        (flag,) = flags(row, *spikes.of(k))
+        assert 13.0 + LEAST_OPEN < flag < 25.0
 
 
 def test_a_flag_is_a_burst_of_half_of_the_neurons():

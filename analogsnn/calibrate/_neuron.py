@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import library
 from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
 from ..netlist import Netlist
+from ._bench import read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
@@ -105,7 +105,7 @@ def neuron(
         raise InputError(f"there is no neuron to calibrate in '{block}'; there is adexp_neuron.")
     use_float64()
     design = design or NeuronDesign()
-    netlist = library.read_bench(block, card=card)
+    netlist = read_calibration_bench(block, card)
     circuit = Circuit.from_netlist(netlist)
     capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
     e, seen = run_neuron(netlist, design, progress)

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import library
 from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import TransistorDPI
 from ..netlist import Netlist
 from ..transient import transient
 from ..waveforms import Waveforms
+from ._bench import read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 
@@ -87,7 +87,7 @@ def synapse(
     if block not in BLOCKS:
         raise InputError(f"there is no synapse to calibrate in '{block}'; there are {' and '.join(BLOCKS)}.")
     use_float64()
-    netlist = library.read_bench(block, card=card)
+    netlist = read_calibration_bench(block, card)
     data = run_experiments(netlist, design or Design(), progress)
     keep = (data.gain >= RANGE[0]) & (data.gain <= RANGE[1])
     used = Experiment(*(np.asarray(field)[keep] for field in data))

@@ -41,6 +41,7 @@ from ._network import connect as connect
 from ._network import one_to_one as one_to_one
 from ._nir import read_nir as read_nir
 from ._nir import write_nir as write_nir
+from ._noise import Noise as Noise
 from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
 from ._record import record as record

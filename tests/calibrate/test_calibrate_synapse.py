@@ -73,3 +73,15 @@ def test_blocks_without_a_model():
     for ask in (calibrate, experiments):
         with pytest.raises(InputError, match=wanted):
             ask("wta")
+
+
+@pytest.mark.parametrize("block", ["dpi_synapse", "adexp_neuron", "nmda_gate"])
+def test_a_card_that_is_not_of_our_engine(run, tmp_path, block):
+    """The way to an EKV card is named, and no option that is not there."""
+    status, _, err = run("calibrate", block, "--card", "bsim3", "--out", tmp_path / "m.toml")
+    assert status == 2
+    assert len(err.strip().splitlines()) == 1
+    assert "extract-card" in err
+    assert "bsim3.lib --nmos NAME --pmos NAME" in err
+    assert "--engine" not in err
+    assert not (tmp_path / "m.toml").exists()

@@ -82,7 +82,9 @@ def add_to(app: typer.Typer, run: Run) -> None:
                 found = calibrate(block, card=card, progress=progress)
             _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
             if html is not None:
-                write_calibration_page(html, found)
+                missing = write_calibration_page(html, found)
+                if missing is not None:
+                    typer.echo(f"analogsnn: the page {html} is without ngspice: {missing}", err=True)
             return found.to_dict()
 
         run("calibrate", None, None, json_file, work, _say_model, targets=[out, *([html] if html else [])])

@@ -4,6 +4,8 @@ from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
 from ._circuit_neuron import CircuitNeuron as CircuitNeuron
 from ._circuit_neuron import circuit_neuron as circuit_neuron
+from ._circuit_synapse import CircuitSynapse as CircuitSynapse
+from ._circuit_synapse import circuit_synapse as circuit_synapse
 from ._classify import GAP as GAP
 from ._classify import Samples as Samples
 from ._classify import accuracy as accuracy

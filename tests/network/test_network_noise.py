@@ -134,7 +134,7 @@ def test_flicker_falls_with_frequency():
     noise = Noise(flicker=1e-7, corners=(10.0, 100.0, 1e3, 1e4))
     for kind in ("membrane", "synapse"):
         found = errors(courses(kind, noise, 5e-5, 8000), 5e-5, np.geomspace(20.0, 2e3, 4))
-            assert np.abs(found).max() < DECIBEL
+        assert np.abs(found).max() < DECIBEL
     with jax.enable_x64(True):
         assert float(FORMULA.density(20.0, I_W)) > 100 * float(WHITE.density(20.0, I_W))
 

@@ -36,6 +36,7 @@ _BENCH = {
 EVALUATIONS = 30
 _SHARED = ("n", "n_in", "i_spec", "vt", "tcv", "v_early", "i_spec_in")
 _OWN = ("c_ref_extra", "v_peak", "v_peak_t", "delay", "reset", "v_early_reset", "starved", "q_pulse")
+_AT_REST = ("i_rest", "i_rest_pulse", "n_rest")  # of `NeuronSupply`
 _LATEST = 1.5  # of the circuit's time for the same spikes: later ones do not count, and the residual is this bound's
 
 
@@ -160,23 +161,40 @@ def _rows(e: Condition, seen: Observation, found: Mapping[str, Any], vdd: float)
 def fit_supply(
     values: Mapping[str, float], e: Condition, seen: Observation, capacitors: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The parameters of `NeuronSupply` by linear least squares of the relative errors.
+    """The parameters of `NeuronSupply` by least squares of the relative errors: those at rest first, and of what is
+    left of the charge the others, linear in it.
 
     **Returns** them, and what they say about the experiments: `charge` (C a spike) and `rest` (A).
     """
+    from scipy.optimize import least_squares
+
     neurons = jax.vmap(lambda x: make_neuron(values, x, capacitors))(Condition(*(jnp.asarray(x, float) for x in e)))
+    start = dict.fromkeys(NeuronSupply.__dataclass_fields__, 0.0) | {
+        "i_rest": 1e-11, "i_rest_pulse": 1e-12, "n_rest": values["n"],
+    }  # fmt: skip
+
+    def supply(x: Any) -> NeuronSupply:
+        found = {name: start[name] * jnp.exp(y) for name, y in zip(_AT_REST, x, strict=True)}
+        return NeuronSupply(**{**start, **found})
+
+    def at_rest(x: Any) -> Any:
+        return jax.vmap(supply(x).at_rest)(neurons)
+
+    def residuals(x: Any) -> Any:
+        return jnp.concatenate([jnp.log(at_rest(x) / seen.rest), PULL * PULL * x])
+
+    done = least_squares(jax.jit(residuals), np.zeros(len(_AT_REST)), jac=cast(Any, jax.jit(jax.jacfwd(residuals))))
+    rest = np.asarray(at_rest(done.x))
     # The last period is the first one over the adaptation ratio.
     period = 1 / (np.asarray(seen.rate) * np.nan_to_num(np.asarray(seen.ratio), nan=1.0))
     columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(e.i_in), jnp.asarray(period))
-    rest = np.asarray(columns["i_rest"]) / period
-    i_rest = float(np.exp(np.mean(np.log(seen.rest / rest))))
-    names = [name for name in columns if name != "i_rest"]
-    matrix = np.stack([np.asarray(columns[name]) for name in names], 1) / seen.charge[:, None]
-    wanted = 1 - i_rest * rest * period / seen.charge
+    matrix = np.stack([np.asarray(column) for column in columns.values()], 1) / seen.charge[:, None]
+    wanted = 1 - rest * period / seen.charge
     scale = np.abs(matrix).max(0)  # of coulombs, of shares: made comparable
     solution = np.linalg.lstsq(matrix / scale, wanted, rcond=None)[0] / scale
-    fitted = {name: float(x) for name, x in zip(names, solution, strict=True)} | {"i_rest": i_rest}
-    return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": i_rest * rest}
+    fitted = {name: float(x) for name, x in zip(columns, solution, strict=True)}
+    fitted |= {name: float(getattr(supply(done.x), name)) for name in _AT_REST}
+    return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": rest}
 
 
 def fit_neuron(

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from .. import library
+from ..circuit import Circuit
 from ..errors import InputError
 from ..netlist import Device, Netlist
+from ..transient import transient
+from ..waveforms import Waveforms
+
+# What an experiment asks for: waveforms until a time (s), with other values of the bench's parameters by path.
+Solve = Callable[[Mapping[str, float], float], Waveforms]
+
+
+def in_our_engine(circuit: Circuit) -> Solve:
+    """Experiments in our engine."""
+
+    def solve(values: Mapping[str, float], stop: float) -> Waveforms:
+        return transient(circuit.replace(values), stop, accuracy="fast", rtol=1e-5)
+
+    return solve
 
 
 def read_calibration_bench(block: str, card: str) -> Netlist:

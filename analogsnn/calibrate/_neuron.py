@@ -14,7 +14,7 @@ from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
 from ..netlist import Netlist
-from ._bench import read_calibration_bench
+from ._bench import in_our_engine, read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
@@ -34,6 +34,10 @@ _BENCH = {
     "i_in": "iin", "i_tau": "itau", "i_gain": "ithr", "i_ref": "iref", "i_ahpw": "iahpw", "i_ahptau": "iahptau",
 }  # fmt: skip
 EVALUATIONS = 30
+# The largest error counts, not only the mean: after the fit, rounds in which experiments weigh by their error.
+ROUNDS = 10
+_FAIR, _FORGIVE, _INSIST, _HEAVIEST = 0.02, 0.8, 1.6, 6.0  # the error that keeps its weight; factors of a round; bound
+_DAMPING, _LONGEST = 0.1, 0.2  # of the step of a round, in the parameters' own scale
 _SHARED = ("n", "n_in", "i_spec", "vt", "tcv", "v_early", "i_spec_in")
 _OWN = ("c_ref_extra", "v_peak", "v_peak_t", "delay", "reset", "v_early_reset", "starved", "q_pulse")
 _AT_REST = ("i_rest", "i_rest_pulse", "n_rest")  # of `NeuronSupply`
@@ -109,7 +113,7 @@ def neuron(
     netlist = read_calibration_bench(block, card)
     circuit = Circuit.from_netlist(netlist)
     capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
-    e, seen = run_neuron(netlist, design, progress)
+    e, seen = run_neuron(in_our_engine(circuit), design, progress)
     spiking = seen.rate > 0
     used = Condition(*(np.asarray(field)[spiking] for field in e))
     data = Observation(*(np.asarray(field)[spiking] for field in seen))
@@ -200,7 +204,8 @@ def fit_supply(
 def fit_neuron(
     e: Condition, seen: Observation, start: Mapping[str, float], capacitors: Mapping[str, float], spikes: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Parameters by least squares of the logarithms of model over circuit; large ones count less (`ROBUST`).
+    """Parameters by least squares of the logarithms of model over circuit: first so that large ones count less
+    (`ROBUST`), from there towards the smallest largest one (`levelled`).
 
     **Returns** them, and what the model says with them, by quantity.
     """
@@ -230,4 +235,25 @@ def fit_neuron(
         at.residuals, np.zeros(len(names)), jac=cast(Any, at.jacobian), loss="soft_l1", f_scale=ROBUST, xtol=1e-4,
         ftol=1e-4, max_nfev=EVALUATIONS,
     )  # fmt: skip
-    return {k: float(v) for k, v in values(done.x).items()}, at.found(done.x)
+    x = levelled(at, done.x, len(names))
+    return {k: float(v) for k, v in values(x).items()}, at.found(x)
+
+
+def levelled(at: LastStep, x: np.ndarray, pulls: int) -> np.ndarray:
+    """Gauss-Newton steps from `x` with weights that grow where the error is large, and the best of them: that with the
+    smallest largest error. The first `pulls` residuals are no errors and keep their weight."""
+    best, smallest = x, np.inf
+    weight = np.ones(0)
+    for _ in range(ROUNDS + 1):
+        residuals = np.asarray(at.residuals(x))
+        errors = np.abs(residuals[pulls:])
+        if errors.max() < smallest:
+            best, smallest = x, errors.max()
+        share = errors / _FAIR
+        weight = np.maximum(share, 1) if not weight.size else weight * np.clip(share, _FORGIVE, _INSIST)
+        weight = np.clip(weight, 1, _HEAVIEST)
+        whole = np.concatenate([np.ones(pulls), weight])
+        system = np.concatenate([np.asarray(at.jacobian(x)) * whole[:, None], _DAMPING * np.eye(len(x))])
+        step = np.linalg.lstsq(system, np.concatenate([-whole * residuals, np.zeros(len(x))]), rcond=None)[0]
+        x = x + np.clip(step, -_LONGEST, _LONGEST)
+    return best

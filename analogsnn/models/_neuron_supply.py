@@ -5,8 +5,8 @@ $$Q = q_0 + q_T\,(T - 27\,°C) + q_s \ln\frac{1\,nA}{I_{in}} + k\,I_{ahpw}\,t_{p
 
 over one period t: the charging of gates and of the refractory capacitor, its change with temperature, the current of
 inverters whose input moves slowly, the pulse of the adaptation, and the off-currents: of all branches, and of the
-starved inverter that makes the pulse, which has one only while its load is on. The charge is an empirical law, fitted to
-the circuit; biases and input currents come from other supplies and are not in it.
+starved inverter that makes the pulse, which has one only while its load is on. The charge is an empirical law, fitted
+to the circuit; biases and input currents come from other supplies and are not in it.
 """
 
 from __future__ import annotations

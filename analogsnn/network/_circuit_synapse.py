@@ -2,7 +2,7 @@ r"""The network's synapse with the constants of a calibrated circuit, at a tempe
 
 A network's DPI has the steady state $I_g (I_w/I_\tau - 1)$ and decays with $\tau = C U_T/(\kappa I_\tau)$ (Bartolozzi &
 Indiveri 2007, DOI 10.1162/neco.2007.19.10.2581). The calibrated model (`models.TransistorDPI`) knows both of its
-circuit, with off-currents, moderate inversion, the Early effect and the laws of temperature; here C and I_g are what
+circuit, with off-currents, moderate inversion, Early effect and the laws of temperature; here C and I_g are what
 makes the network's equal at one mean weight current. Away from it the model goes with $(I_w/I_\tau - 1)^{n_i/n}$ and the
 network with the exponent 1.
 """
@@ -63,8 +63,8 @@ def circuit_synapse(
         raise InputError(f"this is a calibration of {found.block}; the network's synapse takes one of dpi_synapse.")
     if not i_w > i_tau:
         raise InputError(
-            f"a mean weight current of {i_w:g} A leaves a synapse with a leak of {i_tau:g} A at rest; the working point "
-            "is where the network is to be right: give rate times width times weight of the pulses there."
+            f"a mean weight current of {i_w:g} A leaves a synapse with a leak of {i_tau:g} A at rest; the working "
+            "point is where the network is to be right: give rate times width times weight of the pulses there."
         )
     model = found.at(i_tau=i_tau, i_gain=i_gain, celsius=celsius)
     i_out = model.steady_state(i_w)

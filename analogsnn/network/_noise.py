@@ -17,8 +17,8 @@ not depend on h:
 
   the same for one pulse and for its parts.
 
-The 1/f noise K/f (V²/Hz) of a gate is a sum of relaxations, one a decade, each stepped exactly. It scales the current of
-that gate by $e^{\kappa g/U_T}$: the leak and the pulses of every DPI, leak and input of every membrane.
+The 1/f noise K/f (V²/Hz) of a gate is a sum of relaxations, one a decade, each stepped exactly. It scales the current
+of that gate by $e^{\kappa g/U_T}$: the leak and the pulses of every DPI, leak and input of every membrane.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Noise:
         if not np.allclose(steps, 1.0, atol=0.01):
             raise InputError(f"corners are {self.corners}; give frequencies in Hz that ascend by a factor of ten.")
         if self.flicker and not self.corners:
-            raise InputError("The noise has flicker and no corners; give frequencies in Hz, such as (1.0, 10.0, 100.0).")
+            raise InputError(
+                "The noise has flicker and no corners; give frequencies in Hz, such as (1.0, 10.0, 100.0)."
+            )
 
 
 def gate_rows(dpis: int) -> int:

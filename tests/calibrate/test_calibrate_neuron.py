@@ -13,9 +13,10 @@ import pytest
 
 from analogsnn import cli, library
 from analogsnn.calibrate import Calibration, NeuronDesign, RangeWarning, neuron
+from analogsnn.calibrate._bench import in_our_engine
 from analogsnn.calibrate._neuron import Condition, Observation, _at, fit_supply, make_neuron, predict
 from analogsnn.calibrate._neuron_experiments import run_neuron
-from analogsnn.circuit import use_float64
+from analogsnn.circuit import Circuit, use_float64
 from analogsnn.errors import InputError
 from analogsnn.models import NeuronSupply
 
@@ -39,7 +40,7 @@ UNSEEN = NeuronDesign(
 
 
 def test_conditions_that_it_has_not_seen():
-    e, seen = run_neuron(library.read_bench("adexp_neuron"), UNSEEN)
+    e, seen = run_neuron(in_our_engine(Circuit.from_netlist(library.read_bench("adexp_neuron"))), UNSEEN)
     assert list(seen.ratio > 0) == [False, True]
     found = predict(VALUES, e, seen, CAPACITORS, UNSEEN.spikes)
     for quantity in ("rate", "refractory"):
@@ -52,7 +53,9 @@ def test_conditions_that_it_has_not_seen():
 
 
 def test_supply_comes_back():
-    truth = NeuronSupply(q_spike=2.5e-12, q_warm=1e-14, q_slow=1e-13, pulse=2.0, i_rest=9e-12, i_rest_pulse=1e-12, n_rest=1.37)
+    truth = NeuronSupply(
+        q_spike=2.5e-12, q_warm=1e-14, q_slow=1e-13, pulse=2.0, i_rest=9e-12, i_rest_pulse=1e-12, n_rest=1.37
+    )
     grid = [(i, w, t) for i in (1e-10, 1e-9) for w in (1e-15, 4e-10, 1e-9) for t in (0.0, 60.0)]
     e = Condition(*np.array([(i, 2e-11, 2e-11, 2e-10, w, 2e-12, t) for i, w, t in grid]).T)
     made = jax.vmap(lambda x: make_neuron(VALUES, x, CAPACITORS))(Condition(*(jnp.asarray(x) for x in e)))

@@ -9,7 +9,9 @@ import pytest
 
 from analogsnn import library
 from analogsnn.calibrate import Design, RangeWarning, calibrate, experiments, synapse
+from analogsnn.calibrate._bench import in_our_engine
 from analogsnn.calibrate._synapse import make_model, run_experiments
+from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError
 
 LIMIT = 0.03  # what the model is for
@@ -31,7 +33,7 @@ def test_errors_are_below_three_per_cent(found):
 
 
 def test_a_pulse_that_it_has_not_seen(found):
-    data = run_experiments(library.read_bench("dpi_synapse"), UNSEEN)
+    data = run_experiments(in_our_engine(Circuit.from_netlist(library.read_bench("dpi_synapse"))), UNSEEN)
     model = make_model(found.parameters, 80e-12, 320e-12, 30.0)
     peak = model.steady_state(720e-12)
     assert float(peak) == pytest.approx(data.gain[0], rel=LIMIT)

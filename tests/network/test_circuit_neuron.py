@@ -78,7 +78,9 @@ def test_constants_follow_the_temperature():
         neuron, physics = found.neuron(1e-10, **BIASES, celsius=celsius), found.physics(celsius)
         leak = physics.leak_current(neuron.tau, "mem")
         assert leak == pytest.approx(BIASES["i_tau"] + found.i_off * np.exp(found.warming["i_off"] * (celsius - 27)))
-        assert neuron.gain * leak == pytest.approx(BIASES["i_gain"] * found.gain * np.exp(found.warming["gain"] * (celsius - 27)))
+        assert neuron.gain * leak == pytest.approx(
+            BIASES["i_gain"] * found.gain * np.exp(found.warming["gain"] * (celsius - 27))
+        )
     with pytest.warns(RangeWarning, match="90 °C lies outside the temperatures"):
         found.physics(90.0)
 

@@ -12,7 +12,18 @@ from analogsnn.calibrate._synapse import _at, make_model
 from analogsnn.circuit import use_float64
 from analogsnn.errors import InputError
 from analogsnn.models import Physics
-from analogsnn.network import Events, Input, Mismatch, Network, Neuron, Population, circuit_synapse, connect, lanes, record
+from analogsnn.network import (
+    Events,
+    Input,
+    Mismatch,
+    Network,
+    Neuron,
+    Population,
+    circuit_synapse,
+    connect,
+    lanes,
+    record,
+)
 
 use_float64()
 

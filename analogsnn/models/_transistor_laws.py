@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,7 @@ class TransistorLaws(eqx.Module):
     tcv: jax.Array = eqx.field(converter=as_float)
     celsius: jax.Array = eqx.field(converter=as_float, default=27.0, kw_only=True)
     terms: tuple[str, ...] = eqx.field(static=True, kw_only=True)
-    known_terms: eqx.AbstractClassVar[tuple[str, ...]]
+    known_terms: ClassVar[tuple[str, ...]] = ()
 
     def __check_init__(self) -> None:
         unknown = [term for term in self.terms if term not in self.known_terms]

@@ -2,9 +2,9 @@ r"""The network's synapse with the constants of a calibrated circuit, at a tempe
 
 A network's DPI has the steady state $I_g (I_w/I_\tau - 1)$ and decays with $\tau = C U_T/(\kappa I_\tau)$ (Bartolozzi &
 Indiveri 2007, DOI 10.1162/neco.2007.19.10.2581). The calibrated model (`models.TransistorDPI`) knows both of its
-circuit, with off-currents, moderate inversion, Early effect and the laws of temperature; here C and I_g are what
-makes the network's equal at one mean weight current. Away from it the model goes with $(I_w/I_\tau - 1)^{n_i/n}$ and the
-network with the exponent 1.
+circuit, with off-currents, moderate inversion, Early effect and temperature; here C and I_g are what makes the
+network's equal at one mean weight current. Away from it the model goes with $(I_w/I_\tau - 1)^{n_i/n}$ and the network
+with the exponent 1.
 """
 
 from __future__ import annotations

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
 import numpy as np
 import pytest
 
 from analogsnn import library
-from analogsnn.calibrate import Design, RangeWarning, calibrate, experiments, synapse
+from analogsnn.calibrate import (
+    Design,
+    RangeWarning,
+    calibrate,
+    compared,
+    experiments,
+    synapse,
+)
 from analogsnn.calibrate._bench import in_our_engine
 from analogsnn.calibrate._synapse import make_model, run_experiments
 from analogsnn.circuit import Circuit
@@ -87,3 +95,34 @@ def test_a_card_that_is_not_of_our_engine(run, tmp_path, block):
     assert "bsim3.lib --nmos NAME --pmos NAME" in err
     assert "--engine" not in err
     assert not (tmp_path / "m.toml").exists()
+
+
+# facts of the bench (circuits/dpi_synapse.cir on both cards): 639 pA on BSIM3, 845 pA on the shipped card
+BENCH = Design(leaks=(20e-12,), ratios=(10.0,), gains=(5.0,), celsius=(27.0,))
+
+
+def test_against_a_foundry_card(run, monkeypatch, found, tmp_path):
+    """The command splits the error into that of the card and that of the model."""
+    monkeypatch.setattr("analogsnn.calibrate._foundry.SYNAPSE", BENCH)
+    monkeypatch.setattr("analogsnn.calibrate.calibrate", lambda *_, **__: found)
+    numbers = tmp_path / "model.json"
+    status, said, _ = run(
+        "calibrate", "dpi_synapse", "--against", "bsim3", "--json", numbers, "--out", tmp_path / "model.toml"
+    )
+    assert status == 0
+    assert "against bsim3 in ngspice" in said
+    against = json.loads(numbers.read_text())["against"]
+    assert against["card"] == "bsim3"
+    gain, tau = against["rows"]
+    assert (gain["quantity"], tau["quantity"]) == ("gain", "tau")
+    assert gain["foundry"] == pytest.approx(639e-12, rel=0.01)
+    assert gain["circuit"] == pytest.approx(845e-12, rel=0.01)
+    assert abs(gain["model_error"]) < LIMIT
+    assert (1 + gain["card_error"]) * (1 + gain["model_error"]) == pytest.approx(1 + gain["error"])
+    assert against["summary"]["gain"]["card_error"]["max_relative"] == pytest.approx(gain["card_error"])
+    assert abs(tau["card_error"]) < 0.02
+
+
+def test_no_comparison_for_a_gate():
+    with pytest.raises(InputError, match="no comparison of nmda_gate with a foundry's card; there is for dpi_synapse"):
+        compared("nmda_gate")

@@ -75,7 +75,10 @@ def test_constants_follow_the_temperature():
         wanted = truth.rate(inputs, **BIASES, celsius=celsius)
         assert found.rate(inputs, **BIASES, celsius=celsius) == pytest.approx(wanted, rel=5 * FITTED)
         # What a network is given says the same as the quadrature: its leak has the off-current
-        neuron, physics = found.neuron(1e-10, **BIASES, celsius=celsius), found.physics(celsius)
+        neuron, physics = (
+            found.neuron(1e-10, i_tau=20e-12, i_gain=40e-12, i_ref=500e-12, celsius=celsius),
+            found.physics(celsius),
+        )
         leak = physics.leak_current(neuron.tau, "mem")
         assert leak == pytest.approx(BIASES["i_tau"] + found.i_off * np.exp(found.warming["i_off"] * (celsius - 27)))
         assert neuron.gain * leak == pytest.approx(

@@ -84,7 +84,8 @@ def errors(u: np.ndarray, dt: float, edges: np.ndarray, formula: NoisyDPI = FORM
     folded = [np.abs(f + k / dt) for k in range(-20, 21)]
     with jax.enable_x64(True):
         density = jax.vmap(lambda x: formula.density(x, I_W))
-        wanted = sum(np.asarray(density(jnp.asarray(np.maximum(x, f[1])))) for x in folded) * (KAPPA / UT) ** 2
+        parts = [np.asarray(density(jnp.asarray(np.maximum(x, f[1])))) for x in folded]
+    wanted = np.sum(parts, axis=0) * (KAPPA / UT) ** 2
     found = power.mean(0)
     bands = [(f >= a) & (f < b) & (f > 1.5 * f[1]) for a, b in pairwise(edges)]
     assert all(band.sum() >= 3 for band in bands)

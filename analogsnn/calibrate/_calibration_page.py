@@ -15,6 +15,7 @@ from ..measure import spike_times
 from ..models import TransistorDPI, TransistorGate, TransistorNeuron
 from ..report import BLUE, GREY, ORANGE, Page, drawing, new_figure
 from ..transient import dc, transient
+from ..units import format_quantity
 from ..waveforms import Waveforms
 from ._calibration import LIMIT, Calibration
 
@@ -37,14 +38,14 @@ def write_calibration_page(path: Path, found: Calibration) -> str | None:
         low, high = found.valid_range[found.along]
         page.text(
             f"Fitted to {found.experiments} circuit runs. {', '.join(found.judged)} are within {100 * LIMIT:g} % for "
-            f"{found.along} from {low:.3g} to {high:.3g} A."
+            f"{found.along} from {format_quantity(low, 'A')} to {format_quantity(high, 'A')}."
         )
     with drawing():
         page.section("The bench")
         draw, marks = _FIGURES[type(found.model)]
         figure, missing = draw(found)
-        theirs = "Dashes: the same circuit in ngspice." if missing is None else f"Without ngspice: {missing}"
-        page.figure(figure, f"Line: circuit in our engine. {theirs} {marks}")
+        theirs = "Wide grey line: the same circuit in ngspice." if missing is None else f"Without ngspice: {missing}"
+        page.figure(figure, f"Blue line: circuit in our engine. {theirs} {marks}")
         page.section("Errors of the experiments")
         page.figure(_errors_figure(found), f"Model - circuit over {found.along}; the band is {100 * LIMIT:g} %.")
     page.table(
@@ -78,7 +79,7 @@ def _errors_figure(found: Calibration) -> Any:
         axes.set_title(name)
         axes.set_xlabel(f"{found.along} (A)")
     figure.axes[0].set_ylabel("model - circuit (%)")
-    figure.axes[0].legend(frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=9, frameon=False)
     return figure
 
 
@@ -97,15 +98,20 @@ def _both(found: Calibration, end: float | None, save: list[str] | None) -> tupl
     return circuit, transient(circuit, end, accuracy="fast", rtol=1e-5), *theirs
 
 
+def _styled(ours: Waveforms, theirs: Waveforms | None) -> list[tuple[Waveforms, dict[str, Any]]]:
+    """Who is drawn and how: ngspice as a wide line below ours, so that both are seen where they agree."""
+    wide = [] if theirs is None else [(theirs, {"color": GREY, "lw": 4, "alpha": 0.45})]
+    return [*wide, (ours, {"color": BLUE, "lw": 1})]
+
+
 def _neuron_figure(found: Calibration) -> tuple[Any, str | None]:
     circuit, ours, theirs, missing = _both(found, _NEURON_END, ["vmem", "spk"])
     start = float(circuit["iin.td"])
     times = start + np.asarray(found.model.spikes(circuit["param.iin"], _SPIKES, _NEURON_END - start)[0])
     figure = new_figure(3.2)
     axes = figure.subplots()
-    axes.plot(1e3 * np.asarray(ours.time), np.asarray(ours.voltage("vmem")), color=BLUE, lw=1)
-    if theirs is not None:
-        axes.plot(1e3 * np.asarray(theirs.time), np.asarray(theirs.voltage("vmem")), "--", color=GREY, lw=1)
+    for waves, style in _styled(ours, theirs):
+        axes.plot(1e3 * np.asarray(waves.time), np.asarray(waves.voltage("vmem")), **style)
     axes.plot(1e3 * times, np.full(times.size, 0.82), "v", color=ORANGE)
     last = [("circuit", ours), *([("ngspice", theirs)] if theirs is not None else [])]
     late = [f"{name} {1e3 * float(np.asarray(spike_times(waves, 'spk'))[-1]):.3f} ms" for name, waves in last]
@@ -122,8 +128,8 @@ def _synapse_figure(found: Calibration) -> tuple[Any, str | None]:
     model = found.model.trace(points, start, width, circuit["param.iw"])
     figure = new_figure(3.2)
     axes = figure.subplots()
-    for waves, style, colour in ((ours, "-", BLUE), *([(theirs, "--", GREY)] if theirs is not None else [])):
-        axes.semilogy(1e3 * np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), style, color=colour, lw=1)
+    for waves, style in _styled(ours, theirs):
+        axes.semilogy(1e3 * np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), **style)
     axes.semilogy(1e3 * points, np.asarray(model), ".", color=ORANGE)
     axes.set_xlabel("time (ms)")
     axes.set_ylabel("output (A)")
@@ -138,8 +144,8 @@ def _gate_figure(found: Calibration) -> tuple[Any, str | None]:
     points = np.linspace(float(ours.time[0]), float(ours.time[-1]), 40)
     figure = new_figure(3.2)
     axes = figure.subplots()
-    for waves, style, colour in ((ours, "-", BLUE), *([(theirs, "--", GREY)] if theirs is not None else [])):
-        axes.semilogy(np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), style, color=colour, lw=1)
+    for waves, style in _styled(ours, theirs):
+        axes.semilogy(np.asarray(waves.time), np.abs(np.asarray(waves.current("vo"))), **style)
     axes.semilogy(points, np.asarray(found.model.current(circuit["is.dc"], points)), ".", color=ORANGE)
     axes.set_xlabel("membrane (V)")
     axes.set_ylabel("output (A)")

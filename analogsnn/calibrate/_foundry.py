@@ -23,7 +23,7 @@ from ._synapse import BLOCKS as SYNAPSES
 from ._synapse import Design, predicted, run_experiments
 
 # Outputs of 20 pA to 2 nA, inputs of 20 pA to 2 nA; each a run of ngspice too.
-SYNAPSE = Design(leaks=(20e-12, 60e-12, 200e-12), ratios=(3.0, 10.0), gains=(0.5,))
+SYNAPSE = Design(leaks=(20e-12, 60e-12, 200e-12), ratios=(3.0, 10.0), gains=(0.5, 1.4))
 NEURON = NeuronDesign(
     leaks=(10e-12, 50e-12), ratios=(2.0, 8.0, 40.0), settings=((1.0, 1e-9),), inputs=(100e-12, 500e-12),
     weights=(300e-12,), slow=(4e-12,),

@@ -11,6 +11,7 @@ import pytest
 from analogsnn import library
 from analogsnn.calibrate import (
     Design,
+    ErrorRow,
     RangeWarning,
     calibrate,
     compared,
@@ -18,6 +19,7 @@ from analogsnn.calibrate import (
     synapse,
 )
 from analogsnn.calibrate._bench import in_our_engine
+from analogsnn.calibrate._calibration import valid_range
 from analogsnn.calibrate._synapse import make_model, run_experiments
 from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError
@@ -61,6 +63,13 @@ def test_range_warns_outside(found):
     assert found.check(i_out=np.sqrt(low * high), celsius=30.0)
     with pytest.warns(RangeWarning, match="lies outside the range"):
         assert not found.check(i_out=100 * high)
+
+
+def test_range_leaves_out_a_value_with_one_bad_experiment():
+    """1 nA is within 3 % at 0 °C and 4 % off at 70 °C: it is outside."""
+    errors = {(1e-11, 0.0): 0.01, (1e-10, 0.0): 0.02, (1e-10, 70.0): -0.02, (1e-9, 0.0): 0.01, (1e-9, 70.0): 0.04}
+    rows = [ErrorRow("gain", {"i": i, "celsius": t}, 1 + error, 1.0) for (i, t), error in errors.items()]
+    assert valid_range(rows, ("gain",), "i") == {"i": (1e-11, 1e-10), "celsius": (0.0, 70.0)}
 
 
 def test_file_holds_the_parameters(found):

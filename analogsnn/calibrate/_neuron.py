@@ -191,7 +191,8 @@ def fit_supply(
     rest = np.asarray(at_rest(done.x))
     # The last period is the first one over the adaptation ratio.
     period = 1 / (np.asarray(seen.rate) * np.nan_to_num(np.asarray(seen.ratio), nan=1.0))
-    columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(e.i_in), jnp.asarray(period))
+    rise = period - np.asarray(seen.refractory)
+    columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(rise), jnp.asarray(period))
     matrix = np.stack([np.asarray(column) for column in columns.values()], 1) / seen.charge[:, None]
     wanted = 1 - rest * period / seen.charge
     scale = np.abs(matrix).max(0)  # of coulombs, of shares: made comparable

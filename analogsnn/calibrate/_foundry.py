@@ -26,7 +26,7 @@ from ._synapse import Design, predicted, run_experiments
 SYNAPSE = Design(leaks=(20e-12, 60e-12, 200e-12), ratios=(3.0, 10.0), gains=(0.5, 1.4))
 NEURON = NeuronDesign(
     leaks=(10e-12, 50e-12), ratios=(2.0, 8.0, 40.0), settings=((1.0, 1e-9),), inputs=(100e-12, 500e-12),
-    weights=(300e-12,), slow=(4e-12,),
+    weights=(300e-12,), slow=((4e-12, 500e-12),),
 )  # fmt: skip
 POINTS = 1000  # of a run: the decay time is read between points
 

@@ -24,8 +24,9 @@ class NeuronDesign(NamedTuple):
     """The experiments: every combination in each of two groups.
 
     f-I, without adaptation: `leaks` (A), `ratios` of input over leak, pairs of (gain over leak, refractory current in
-    A) in `settings`. Adaptation, at the leak and gain `leak` and the refractory current `i_ref` (A): `inputs`,
-    `weights`, and leak and gain of the adaptation, `slow` (A). Both at all of `celsius`.
+    A) in `settings`. Adaptation, at the leak and gain `leak` (A): `inputs`, `weights`, and in `slow` pairs of the
+    adaptation's leak, which is its gain too, and the refractory current (A), which its pulse depends on. Both at all of
+    `celsius`.
     """
 
     leaks: tuple[float, ...] = (10e-12, 50e-12, 200e-12)
@@ -33,10 +34,9 @@ class NeuronDesign(NamedTuple):
     settings: tuple[tuple[float, float], ...] = ((1.0, 2e-9), (4.0, 2e-9), (1.0, 200e-12))
     inputs: tuple[float, ...] = (100e-12, 400e-12, 2e-9)
     weights: tuple[float, ...] = (300e-12, 1e-9)
-    slow: tuple[float, ...] = (2e-12, 8e-12)
+    slow: tuple[tuple[float, float], ...] = ((2e-12, 200e-12), (8e-12, 200e-12), (4e-12, 1e-9))
     celsius: tuple[float, ...] = (0.0, 27.0, 70.0)
     leak: float = 20e-12
-    i_ref: float = 200e-12
     spikes: int = 8  # of the runs with adaptation
     largest: float = 10e-9  # A, of an input
 
@@ -48,15 +48,17 @@ class NeuronDesign(NamedTuple):
     def conditions(self) -> list[Condition]:
         """All of them, the f-I curves first."""
         plain = [
-            Condition(ratio * leak, leak, gain * leak, i_ref, BIAS_OFF, self.slow[0], celsius)
+            Condition(ratio * leak, leak, gain * leak, i_ref, BIAS_OFF, self.slow[0][0], celsius)
             for leak, ratio, (gain, i_ref), celsius in itertools.product(
                 self.leaks, self.ratios, self.settings, self.celsius
             )
             if ratio * leak <= self.largest
         ]
         adapting = [
-            Condition(i_in, self.leak, self.leak, self.i_ref, weight, slow, celsius)
-            for i_in, weight, slow, celsius in itertools.product(self.inputs, self.weights, self.slow, self.celsius)
+            Condition(i_in, self.leak, self.leak, i_ref, weight, slow, celsius)
+            for i_in, weight, (slow, i_ref), celsius in itertools.product(
+                self.inputs, self.weights, self.slow, self.celsius
+            )
         ]
         return plain + adapting
 

@@ -34,8 +34,8 @@ VALUES = {
 CAPACITORS = {"c_mem": 1e-12, "c_ref": 0.5e-12, "c_ahp": 1e-12}
 BENCH = {"i_in": 200e-12, "i_tau": 20e-12, "i_gain": 20e-12, "i_ref": 200e-12, "i_ahpw": 500e-12, "i_ahptau": 2e-12}
 UNSEEN = NeuronDesign(
-    leaks=(30e-12,), ratios=(5.0,), settings=((2.0, 5e-10),), inputs=(250e-12,), weights=(600e-12,), slow=((4e-12, 500e-12),),
-    celsius=(40.0,), spikes=4,
+    leaks=(30e-12,), ratios=(5.0,), settings=((2.0, 5e-10),), inputs=(250e-12,), weights=(600e-12,),
+    slow=((4e-12, 500e-12),), celsius=(40.0,), spikes=4,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from analogsnn import library
 from analogsnn.calibrate import (
     Design,
     ErrorRow,
+    FoundryRow,
     RangeWarning,
     calibrate,
     compared,
@@ -20,6 +21,7 @@ from analogsnn.calibrate import (
 )
 from analogsnn.calibrate._bench import in_our_engine
 from analogsnn.calibrate._calibration import valid_range
+from analogsnn.calibrate._foundry import summary
 from analogsnn.calibrate._synapse import make_model, run_experiments
 from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError
@@ -110,6 +112,14 @@ def test_a_card_that_is_not_of_our_engine(run, tmp_path, block):
 BENCH = Design(leaks=(20e-12,), ratios=(10.0,), gains=(5.0,), celsius=(27.0,))
 
 
+def test_errors_of_card_and_model_add_up():
+    row = FoundryRow("gain", {"i_w": 1e-10}, foundry=100e-12, circuit=110e-12, model=99e-12)
+    assert row.errors() == pytest.approx({"card_error": 0.1, "model_error": -0.1, "error": -0.01})
+    assert summary([row, row])["gain"]["model_error"] == pytest.approx({"max_relative": 0.1, "rms_relative": 0.1})
+    assert row.to_dict()["foundry"] == 100e-12
+
+
+@pytest.mark.validate_long
 def test_against_a_foundry_card(run, monkeypatch, found, tmp_path):
     """The command splits the error into that of the card and that of the model."""
     monkeypatch.setattr("analogsnn.calibrate._foundry.SYNAPSE", BENCH)

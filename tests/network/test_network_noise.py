@@ -109,7 +109,9 @@ def test_spectrum_over_four_decades(kind):
 VARIANCE = 0.02
 
 
-@pytest.mark.parametrize(("kind", "step"), [("membrane", 1.0), ("synapse", 0.02)])
+@pytest.mark.parametrize(
+    ("kind", "step"), [("membrane", 1.0), pytest.param("synapse", 0.02, marks=pytest.mark.validate_long)]
+)
 def test_variance_whatever_the_step(kind, step):
     """ε (I_1 + I_f)/(2 I_tau (1 - s)) of the Ornstein-Uhlenbeck process, also at a step of a whole time constant.
 
@@ -161,6 +163,7 @@ def test_the_current_back_counts_where_there_is_no_drain_voltage():
     assert far == pytest.approx(1e-6 * 0.01, rel=1e-5)
 
 
+@pytest.mark.validate_long
 def test_relaxations_keep_their_spread():
     """Over any step: exact, and from the first."""
     keys = jnp.asarray([[3, 0], [3, 1]], jnp.uint32)

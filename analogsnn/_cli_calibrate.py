@@ -83,7 +83,7 @@ def add_to(app: typer.Typer, run: Run) -> None:
             from .calibrate._foundry import summary
             from .cli import _atomically, _progress
 
-            further = 2 * compared(block) if against is not None else 0
+            further = 2 * compared(block, against) if against is not None else 0
             with _progress(experiments(block) + further, "runs") as progress:
                 found = calibrate(block, card=card, progress=progress)
                 rows = compare(found, against, progress) if against is not None else None

@@ -55,11 +55,13 @@ class FoundryRow:
         return {"quantity": self.quantity, "condition": dict(self.condition), **finite}
 
 
-def compared(block: str) -> int:
+def compared(block: str, foundry: str | None = None) -> int:
     """How many conditions `compare` runs, in both engines.
 
-    **Raises** `InputError` for a block without such a comparison.
+    **Raises** `InputError` for a block without such a comparison, and for a card `foundry` that cannot be read.
     """
+    if foundry is not None:
+        library.read_bench(block, card=foundry)
     if block in SYNAPSES:
         return SYNAPSE.size
     if block == "adexp_neuron":

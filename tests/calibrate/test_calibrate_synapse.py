@@ -143,5 +143,8 @@ def test_against_a_foundry_card(run, monkeypatch, found, tmp_path):
 
 
 def test_no_comparison_for_a_gate():
+    """Said before the calibration, which takes minutes."""
+    with pytest.raises(InputError, match="no device card 'nocard'"):
+        compared("adexp_neuron", "nocard")
     with pytest.raises(InputError, match="no comparison of nmda_gate with a foundry's card; there is for dpi_synapse"):
         compared("nmda_gate")

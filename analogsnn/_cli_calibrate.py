@@ -70,20 +70,32 @@ def add_to(app: typer.Typer, run: Run) -> None:
         html: Annotated[
             Path | None, typer.Option("--html", metavar="F.html", help="Write a page: model, circuit and ngspice.")
         ] = None,
+        against: Annotated[
+            str | None,
+            typer.Option("--against", metavar="CARD", help="Compare with the block on the foundry's card, in ngspice."),
+        ] = None,
         json_file: Json = None,
     ) -> None:
         """Fit a behavioural model to a circuit of the library: parameters, errors, and where it is within 3 %."""
 
         def work(started: float) -> dict[str, Any]:
-            from .calibrate import calibrate, experiments, write_calibration_page
+            from .calibrate import calibrate, compare, compared, experiments, write_calibration_page
+            from .calibrate._foundry import summary
             from .cli import _atomically, _progress
 
-            with _progress(experiments(block), "runs") as progress:
+            further = 2 * compared(block, against) if against is not None else 0
+            with _progress(experiments(block) + further, "runs") as progress:
                 found = calibrate(block, card=card, progress=progress)
+                rows = compare(found, against, progress) if against is not None else None
             _atomically(out, lambda part: part.write_text(found.to_toml(), encoding="utf-8"))
             if html is not None:
-                write_calibration_page(html, found)
-            return found.to_dict()
+                missing = write_calibration_page(html, found)
+                if missing is not None:
+                    typer.echo(f"analogsnn: the page {html} is without ngspice: {missing}", err=True)
+            if rows is None:
+                return found.to_dict() | {"against": None}
+            split = {"card": against, "rows": [row.to_dict() for row in rows], "summary": summary(rows)}
+            return found.to_dict() | {"against": split}
 
         run("calibrate", None, None, json_file, work, _say_model, targets=[out, *([html] if html else [])])
 
@@ -101,6 +113,14 @@ def _say_model(data: dict[str, Any]) -> None:
     else:
         low, high = (format_quantity(x, "A") for x in data["valid_range"][along])
         typer.echo(f"  {judged} within 3 % for {along} from {low} to {high}")
+    if data["against"] is not None:
+        typer.echo(f"  against {data['against']['card']} in ngspice, largest error (rms):")
+        for quantity, kinds in data["against"]["summary"].items():
+            said = [
+                f"{name} {100 * kinds[kind]['max_relative']:.1f} % ({100 * kinds[kind]['rms_relative']:.1f} %)"
+                for name, kind in (("card", "card_error"), ("model", "model_error"), ("both", "error"))
+            ]
+            typer.echo(f"    {quantity}: {', '.join(said)}")
 
 
 def _micrometres(text: str, option: str) -> tuple[float, ...]:

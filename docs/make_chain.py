@@ -36,6 +36,8 @@ SPIKES = 6
 STEP = 2e-6  # s, of the network: the upswing of a spike takes microseconds
 # Weaker adaptation than the bench's, so that six spikes come within a short run.
 BIASES = {"iref": 500e-12, "iahpw": 300e-12, "iahptau": 4e-12, "iahpgain": 4e-12}
+BIAS_OFF = 1e-15  # A, of a weight that is off
+UNSEEN = (15.0, 50.0)  # °C
 LEAK = 20e-12  # A, leak and gain of the bench
 DESIGN = NeuronDesign(leaks=(10e-12, 50e-12), ratios=(3.0, 10.0, 40.0), settings=((1.0, 2e-9), (1.0, 300e-12)))
 
@@ -59,15 +61,30 @@ def main(folder: Path) -> None:
     (folder / "chain_model.toml").write_text(calibrated.to_toml(), encoding="utf-8")
     print("circuit → model:", calibrated.summary(), calibrated.valid_range)
     network = circuit_neuron(calibrated)
-    for name in ("c_mem", "gain", "threshold", "reset", "feedback", "v_ref"):
-        print(f"network's {name}: {getattr(network, name):.4g}")
+    for name, growth in network.warming.items():
+        print(f"network's {name}: {getattr(network, name):.4g}, {100 * growth:+.2f} % a kelvin")
     for celsius in DESIGN.celsius:
         errors = np.array([row.relative_error for row in network.errors if row.condition["celsius"] == celsius])
         print(
             f"circuit → network, {celsius:g} °C: rms {100 * np.sqrt((errors**2).mean()):.1f} %, largest "
             f"{100 * np.abs(errors).max():.1f} %, within 10 %: {100 * (np.abs(errors) < 0.1).mean():.0f} %"
         )
+    between(card, network)
     compare(card, calibrated.at, network)
+
+
+def between(card: Path, network: CircuitNeuron) -> None:
+    """The network's rates at temperatures that the calibration has not seen, without adaptation."""
+    circuit = Circuit.from_netlist(library.read_bench("adexp_neuron", card=str(card)))
+    for celsius in UNSEEN:
+        errors = []
+        for i_in in INPUTS:
+            values = {"param.iin": i_in, "param.iref": BIASES["iref"], "param.iahpw": BIAS_OFF, "temp": celsius}
+            waves = transient(circuit.replace(values), 2e-3 + 3 * (0.9e-12 / i_in + 1e-3), accuracy="fast", rtol=1e-5)
+            times = np.asarray(spike_times(waves, "spk"))
+            rate = network.rate(i_in, i_tau=LEAK, i_gain=LEAK, i_ref=BIASES["iref"], celsius=celsius)
+            errors.append(100 * (float(rate) * (times[1] - times[0]) - 1) if len(times) > 1 else np.nan)
+        print(f"circuit → network, {celsius:g} °C, not seen: rate {np.round(errors, 1)} %")
 
 
 def in_network(network: CircuitNeuron, i_in: float, pulse: float, stop: float) -> np.ndarray:

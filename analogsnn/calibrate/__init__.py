@@ -15,6 +15,9 @@ from ._fit import Fitted as Fitted
 from ._fit import fit as fit
 from ._fit_page import write_fit_page as write_fit_page
 from ._fit_spec import fit_file as fit_file
+from ._foundry import FoundryRow as FoundryRow
+from ._foundry import compare as compare
+from ._foundry import compared as compared
 from ._gate import GateDesign as GateDesign
 from ._gate import gate as gate
 from ._neuron import neuron as neuron

@@ -135,18 +135,21 @@ def valid_range(
     rows: Sequence[ErrorRow], quantities: Sequence[str], along: str = "i_out"
 ) -> dict[str, tuple[float, float]] | None:
     """The longest stretch of experiments, in the order of `along`, whose judged errors are all below 3 %; with the
-    extent of the other conditions among them. None where no experiment is."""
+    extent of the other conditions among them. A value of `along` counts when all experiments at it do. None where no
+    experiment is."""
     judged: dict[tuple[tuple[str, float], ...], float] = {}
     for row in rows:
         if row.quantity in quantities:
             key = tuple(row.condition.items())
             error = abs(row.relative_error)
             judged[key] = max(judged.get(key, 0.0), error if math.isfinite(error) else math.inf)
-    ordered = sorted(judged, key=lambda key: dict(key)[along])
+    there: dict[float, list[Any]] = {}
+    for key in judged:
+        there.setdefault(dict(key)[along], []).append(key)
     best: list[Any] = []
     current: list[Any] = []
-    for key in ordered:
-        current = [*current, key] if judged[key] < LIMIT else []
+    for value in sorted(there):
+        current = [*current, *there[value]] if all(judged[key] < LIMIT for key in there[value]) else []
         if len(current) > len(best):
             best = current
     if not best:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, cast
 import jax.numpy as jnp
 import numpy as np
 
-from .. import library
 from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import TransistorGate
 from ..netlist import Netlist
 from ..transient import dc
+from ._bench import read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 from ._synapse import card_values
@@ -83,7 +83,7 @@ def gate(
     if block != "nmda_gate":
         raise InputError(f"there is no gate to calibrate in '{block}'; there is nmda_gate.")
     use_float64()
-    netlist = library.read_bench(block, card=card)
+    netlist = read_calibration_bench(block, card)
     design = design or GateDesign()
     seen = run_gate(netlist, design, progress)
     values, found = fit_gate(seen, _start(netlist))

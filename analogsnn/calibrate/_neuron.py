@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import library
 from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import NeuronSupply, TransistorDPI, TransistorNeuron
 from ..netlist import Netlist
+from ._bench import in_our_engine, read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 from ._neuron_experiments import Condition, NeuronDesign, Observation, run_neuron
@@ -34,8 +34,13 @@ _BENCH = {
     "i_in": "iin", "i_tau": "itau", "i_gain": "ithr", "i_ref": "iref", "i_ahpw": "iahpw", "i_ahptau": "iahptau",
 }  # fmt: skip
 EVALUATIONS = 30
+# The largest error counts, not only the mean: after the fit, rounds in which experiments weigh by their error.
+ROUNDS = 10
+_FAIR, _FORGIVE, _INSIST, _HEAVIEST = 0.02, 0.8, 1.6, 6.0  # the error that keeps its weight; factors of a round; bound
+_DAMPING, _LONGEST = 0.1, 0.2  # of the step of a round, in the parameters' own scale
 _SHARED = ("n", "n_in", "i_spec", "vt", "tcv", "v_early", "i_spec_in")
 _OWN = ("c_ref_extra", "v_peak", "v_peak_t", "delay", "reset", "v_early_reset", "starved", "q_pulse")
+_AT_REST = ("i_rest", "i_rest_pulse", "n_rest")  # of `NeuronSupply`
 _LATEST = 1.5  # of the circuit's time for the same spikes: later ones do not count, and the residual is this bound's
 
 
@@ -105,10 +110,10 @@ def neuron(
         raise InputError(f"there is no neuron to calibrate in '{block}'; there is adexp_neuron.")
     use_float64()
     design = design or NeuronDesign()
-    netlist = library.read_bench(block, card=card)
+    netlist = read_calibration_bench(block, card)
     circuit = Circuit.from_netlist(netlist)
     capacitors = {name: float(circuit[f"x1.{part}.c"]) for name, part in _CAPACITORS.items()}
-    e, seen = run_neuron(netlist, design, progress)
+    e, seen = run_neuron(in_our_engine(circuit), design, progress)
     spiking = seen.rate > 0
     used = Condition(*(np.asarray(field)[spiking] for field in e))
     data = Observation(*(np.asarray(field)[spiking] for field in seen))
@@ -160,29 +165,48 @@ def _rows(e: Condition, seen: Observation, found: Mapping[str, Any], vdd: float)
 def fit_supply(
     values: Mapping[str, float], e: Condition, seen: Observation, capacitors: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """The parameters of `NeuronSupply` by linear least squares of the relative errors.
+    """The parameters of `NeuronSupply` by least squares of the relative errors: those at rest first, and of what is
+    left of the charge the others, linear in it.
 
     **Returns** them, and what they say about the experiments: `charge` (C a spike) and `rest` (A).
     """
+    from scipy.optimize import least_squares
+
     neurons = jax.vmap(lambda x: make_neuron(values, x, capacitors))(Condition(*(jnp.asarray(x, float) for x in e)))
+    start = dict.fromkeys(NeuronSupply.__dataclass_fields__, 0.0) | {
+        "i_rest": 1e-11, "i_rest_pulse": 1e-12, "n_rest": values["n"],
+    }  # fmt: skip
+
+    def supply(x: Any) -> NeuronSupply:
+        found = {name: start[name] * jnp.exp(y) for name, y in zip(_AT_REST, x, strict=True)}
+        return NeuronSupply(**{**start, **found})
+
+    def at_rest(x: Any) -> Any:
+        return jax.vmap(supply(x).at_rest)(neurons)
+
+    def residuals(x: Any) -> Any:
+        return jnp.concatenate([jnp.log(at_rest(x) / seen.rest), PULL * PULL * x])
+
+    done = least_squares(jax.jit(residuals), np.zeros(len(_AT_REST)), jac=cast(Any, jax.jit(jax.jacfwd(residuals))))
+    rest = np.asarray(at_rest(done.x))
     # The last period is the first one over the adaptation ratio.
     period = 1 / (np.asarray(seen.rate) * np.nan_to_num(np.asarray(seen.ratio), nan=1.0))
-    columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(e.i_in), jnp.asarray(period))
-    rest = np.asarray(columns["i_rest"]) / period
-    i_rest = float(np.exp(np.mean(np.log(seen.rest / rest))))
-    names = [name for name in columns if name != "i_rest"]
-    matrix = np.stack([np.asarray(columns[name]) for name in names], 1) / seen.charge[:, None]
-    wanted = 1 - i_rest * rest * period / seen.charge
+    rise = period - np.asarray(seen.refractory)
+    columns = jax.vmap(NeuronSupply.columns)(neurons, jnp.asarray(rise), jnp.asarray(period))
+    matrix = np.stack([np.asarray(column) for column in columns.values()], 1) / seen.charge[:, None]
+    wanted = 1 - rest * period / seen.charge
     scale = np.abs(matrix).max(0)  # of coulombs, of shares: made comparable
     solution = np.linalg.lstsq(matrix / scale, wanted, rcond=None)[0] / scale
-    fitted = {name: float(x) for name, x in zip(names, solution, strict=True)} | {"i_rest": i_rest}
-    return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": i_rest * rest}
+    fitted = {name: float(x) for name, x in zip(columns, solution, strict=True)}
+    fitted |= {name: float(getattr(supply(done.x), name)) for name in _AT_REST}
+    return fitted, {"charge": (matrix @ solution + 1 - wanted) * seen.charge, "rest": rest}
 
 
 def fit_neuron(
     e: Condition, seen: Observation, start: Mapping[str, float], capacitors: Mapping[str, float], spikes: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Parameters by least squares of the logarithms of model over circuit; large ones count less (`ROBUST`).
+    """Parameters by least squares of the logarithms of model over circuit: first so that large ones count less
+    (`ROBUST`), from there towards the smallest largest one (`levelled`).
 
     **Returns** them, and what the model says with them, by quantity.
     """
@@ -212,4 +236,25 @@ def fit_neuron(
         at.residuals, np.zeros(len(names)), jac=cast(Any, at.jacobian), loss="soft_l1", f_scale=ROBUST, xtol=1e-4,
         ftol=1e-4, max_nfev=EVALUATIONS,
     )  # fmt: skip
-    return {k: float(v) for k, v in values(done.x).items()}, at.found(done.x)
+    x = levelled(at, done.x, len(names))
+    return {k: float(v) for k, v in values(x).items()}, at.found(x)
+
+
+def levelled(at: LastStep, x: np.ndarray, pulls: int) -> np.ndarray:
+    """Gauss-Newton steps from `x` with weights that grow where the error is large, and the best of them: that with the
+    smallest largest error. The first `pulls` residuals are no errors and keep their weight."""
+    best, smallest = x, np.inf
+    weight = np.ones(0)
+    for _ in range(ROUNDS + 1):
+        residuals = np.asarray(at.residuals(x))
+        errors = np.abs(residuals[pulls:])
+        if errors.max() < smallest:
+            best, smallest = x, errors.max()
+        share = errors / _FAIR
+        weight = np.maximum(share, 1) if not weight.size else weight * np.clip(share, _FORGIVE, _INSIST)
+        weight = np.clip(weight, 1, _HEAVIEST)
+        whole = np.concatenate([np.ones(pulls), weight])
+        system = np.concatenate([np.asarray(at.jacobian(x)) * whole[:, None], _DAMPING * np.eye(len(x))])
+        step = np.linalg.lstsq(system, np.concatenate([-whole * residuals, np.zeros(len(x))]), rcond=None)[0]
+        x = x + np.clip(step, -_LONGEST, _LONGEST)
+    return best

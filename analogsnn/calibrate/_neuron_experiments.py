@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..circuit import Circuit
 from ..errors import SimulationError
 from ..measure import charge, crossings, spike_times
 from ..models import LEFT
-from ..netlist import Netlist
-from ..transient import transient
 from ..waveforms import Waveforms
+from ._bench import Solve
 
 BIAS_OFF = 1e-15  # A, of a weight that is off
 _DELAY = 0.3e-3  # s, before the input comes
@@ -26,19 +24,19 @@ class NeuronDesign(NamedTuple):
     """The experiments: every combination in each of two groups.
 
     f-I, without adaptation: `leaks` (A), `ratios` of input over leak, pairs of (gain over leak, refractory current in
-    A) in `settings`. Adaptation, at the leak and gain `leak` and the refractory current `i_ref` (A): `inputs`,
-    `weights`, and leak and gain of the adaptation, `slow` (A). Both at all of `celsius`.
+    A) in `settings`. Adaptation, at the leak and gain `leak` (A): `inputs`, `weights`, and in `slow` pairs of the
+    adaptation's leak, which is its gain too, and the refractory current (A), which its pulse depends on. Both at all of
+    `celsius`.
     """
 
     leaks: tuple[float, ...] = (10e-12, 50e-12, 200e-12)
-    ratios: tuple[float, ...] = (2.0, 6.0, 20.0, 60.0)
+    ratios: tuple[float, ...] = (2.0, 6.0, 20.0, 50.0)
     settings: tuple[tuple[float, float], ...] = ((1.0, 2e-9), (4.0, 2e-9), (1.0, 200e-12))
     inputs: tuple[float, ...] = (100e-12, 400e-12, 2e-9)
     weights: tuple[float, ...] = (300e-12, 1e-9)
-    slow: tuple[float, ...] = (2e-12, 8e-12)
+    slow: tuple[tuple[float, float], ...] = ((2e-12, 200e-12), (8e-12, 200e-12), (4e-12, 1e-9))
     celsius: tuple[float, ...] = (0.0, 27.0, 70.0)
     leak: float = 20e-12
-    i_ref: float = 200e-12
     spikes: int = 8  # of the runs with adaptation
     largest: float = 10e-9  # A, of an input
 
@@ -50,15 +48,17 @@ class NeuronDesign(NamedTuple):
     def conditions(self) -> list[Condition]:
         """All of them, the f-I curves first."""
         plain = [
-            Condition(ratio * leak, leak, gain * leak, i_ref, BIAS_OFF, self.slow[0], celsius)
+            Condition(ratio * leak, leak, gain * leak, i_ref, BIAS_OFF, self.slow[0][0], celsius)
             for leak, ratio, (gain, i_ref), celsius in itertools.product(
                 self.leaks, self.ratios, self.settings, self.celsius
             )
             if ratio * leak <= self.largest
         ]
         adapting = [
-            Condition(i_in, self.leak, self.leak, self.i_ref, weight, slow, celsius)
-            for i_in, weight, slow, celsius in itertools.product(self.inputs, self.weights, self.slow, self.celsius)
+            Condition(i_in, self.leak, self.leak, i_ref, weight, slow, celsius)
+            for i_in, weight, (slow, i_ref), celsius in itertools.product(
+                self.inputs, self.weights, self.slow, self.celsius
+            )
         ]
         return plain + adapting
 
@@ -91,36 +91,33 @@ class Observation(NamedTuple):
 
 
 def run_neuron(
-    netlist: Netlist, design: NeuronDesign, progress: Callable[[float], None] | None = None
+    solve: Solve, design: NeuronDesign, progress: Callable[[float], None] | None = None
 ) -> tuple[Condition, Observation]:
-    """The designed runs, in our engine, each as long as its spikes need. Arrays `[experiment]`.
+    """The designed runs, in the engine that `solve` stands for, each as long as its spikes need. Arrays `[experiment]`.
 
     **Raises** `SimulationError` where a neuron does not spike as often as is needed.
     """
-    circuit = Circuit.from_netlist(netlist)
     conditions = design.conditions()
     seen = []
     for condition in conditions:
-        seen.append(_run(circuit, condition, design.spikes if condition.adapts else 2))
+        seen.append(_run(solve, condition, design.spikes if condition.adapts else 2))
         if progress is not None:
             progress(1)
     return Condition(*np.array(conditions).T), Observation(*np.array(seen).T)
 
 
-def _run(circuit: Circuit, e: Condition, spikes: int) -> Observation:
+def _run(solve: Solve, e: Condition, spikes: int) -> Observation:
     capacitance, reset = 1.1e-12, 0.6e-12
     once = capacitance * 0.4 / (e.i_in - 0.7 * e.i_tau) + reset * 0.35 / e.i_ref
-    run = circuit.replace(
-        {
-            "param.iin": e.i_in, "param.itau": e.i_tau, "param.ithr": e.i_gain, "param.iref": e.i_ref,
-            "param.iahpw": e.i_ahpw, "param.iahptau": e.i_ahptau, "param.iahpgain": e.i_ahptau, "temp": e.celsius,
-            "iin.td": _DELAY, "iin.tr": 1e-6,
-        }
-    )  # fmt: skip
+    values = {
+        "param.iin": e.i_in, "param.itau": e.i_tau, "param.ithr": e.i_gain, "param.iref": e.i_ref,
+        "param.iahpw": e.i_ahpw, "param.iahptau": e.i_ahptau, "param.iahpgain": e.i_ahptau, "temp": e.celsius,
+        "iin.td": _DELAY, "iin.tr": 1e-6,
+    }  # fmt: skip
     stop = _DELAY + once * (1.6 * spikes if e.adapts else 2.6)
     times = np.zeros(0)
     for _ in range(_TRIES):
-        waves = transient(run, stop, accuracy="fast", rtol=1e-5)
+        waves = solve(values, stop)
         times = np.asarray(spike_times(waves, "spk"))
         if len(times) >= spikes:
             return _observed(waves, times[:spikes], bool(e.adapts))

@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import library
 from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ..models import TransistorDPI
 from ..netlist import Netlist
-from ..transient import transient
 from ..waveforms import Waveforms
+from ._bench import Solve, in_our_engine, read_calibration_bench
 from ._calibration import Calibration, ErrorRow, valid_range
 from ._last_step import LastStep
 
@@ -87,8 +86,8 @@ def synapse(
     if block not in BLOCKS:
         raise InputError(f"there is no synapse to calibrate in '{block}'; there are {' and '.join(BLOCKS)}.")
     use_float64()
-    netlist = library.read_bench(block, card=card)
-    data = run_experiments(netlist, design or Design(), progress)
+    netlist = read_calibration_bench(block, card)
+    data = run_experiments(in_our_engine(Circuit.from_netlist(netlist)), design or Design(), progress)
     keep = (data.gain >= RANGE[0]) & (data.gain <= RANGE[1])
     used = Experiment(*(np.asarray(field)[keep] for field in data))
     start = card_values(netlist, BLOCKS[block])
@@ -110,22 +109,17 @@ def _at(
     return make_model(values, i_tau, i_gain, celsius)
 
 
-def run_experiments(netlist: Netlist, design: Design, progress: Callable[[float], None] | None = None) -> Experiment:
-    """The designed pulses, in our engine."""
-    circuit = Circuit.from_netlist(netlist)
-    low = float(circuit["vpre.v1"]), float(circuit["vpre.v2"])
-    assert low[0] != low[1]
+def run_experiments(solve: Solve, design: Design, progress: Callable[[float], None] | None = None) -> Experiment:
+    """The designed pulses, in the engine that `solve` stands for."""
     rows = []
     for i_tau, ratio, gain, celsius in itertools.product(*design):
         tau = C * 1.35 * 0.0259 * (celsius + 273.15) / 300.15 / i_tau
         width, stop = ON * tau, (ON + OFF) * tau + _DELAY
-        run = circuit.replace(
-            {
-                "param.itau": i_tau, "param.iw": ratio * i_tau, "param.igain": gain * i_tau, "temp": celsius,
-                "vpre.td": _DELAY, "vpre.pw": width, "vpre.per": 10.0,
-            }
-        )  # fmt: skip
-        waves = transient(run, stop, accuracy="fast", rtol=1e-5)
+        values = {
+            "param.itau": i_tau, "param.iw": ratio * i_tau, "param.igain": gain * i_tau, "temp": celsius,
+            "vpre.td": _DELAY, "vpre.pw": width, "vpre.per": 10.0,
+        }  # fmt: skip
+        waves = solve(values, stop)
         rows.append((i_tau, ratio * i_tau, gain * i_tau, celsius, *_observed(waves, width)))
         if progress is not None:
             progress(1)

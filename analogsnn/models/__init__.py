@@ -12,6 +12,7 @@ from ._gates import subtracted_input as subtracted_input
 from ._neuron import AHP as AHP
 from ._neuron import Neuron as Neuron
 from ._neuron_supply import NeuronSupply as NeuronSupply
+from ._noise import ELEMENTARY_CHARGE as ELEMENTARY_CHARGE
 from ._noise import NoisyDPI as NoisyDPI
 from ._physics import ExponentFeedback as ExponentFeedback
 from ._physics import Feedback as Feedback

@@ -18,7 +18,7 @@ n. Without any term it is `DPI`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -26,16 +26,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..errors import InputError
 from ._dpi import as_float
-from ._transistor_parts import KELVIN, MOBILITY, T0, UT0, diode, law_voltage, log_steering, warmed
+from ._transistor_laws import TransistorLaws
+from ._transistor_parts import diode, log_steering, warmed
 
 TERMS = ("exponent", "moderate", "floor", "early", "parasitic", "temperature")
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _BISECTIONS = 60
 
 
-class TransistorDPI(eqx.Module):
+class TransistorDPI(TransistorLaws):
     """A DPI synapse as its circuit behaves, from 20 pA to 10 nA and over temperature.
 
     **Arguments**
@@ -56,55 +56,16 @@ class TransistorDPI(eqx.Module):
     """
 
     c: jax.Array = eqx.field(converter=as_float)
-    n: jax.Array = eqx.field(converter=as_float)
-    n_in: jax.Array = eqx.field(converter=as_float)
-    i_spec: jax.Array = eqx.field(converter=as_float)
-    vt: jax.Array = eqx.field(converter=as_float)
-    tcv: jax.Array = eqx.field(converter=as_float)
     v_early: jax.Array = eqx.field(converter=as_float)
     a_w: jax.Array = eqx.field(converter=as_float)
     a_out: jax.Array = eqx.field(converter=as_float)
     c_extra: jax.Array = eqx.field(converter=as_float)
     i_off: jax.Array = eqx.field(converter=as_float)
-    i_spec_in: jax.Array = eqx.field(converter=as_float)
     i_tau: jax.Array = eqx.field(converter=as_float)
     i_gain: jax.Array = eqx.field(converter=as_float)
-    celsius: jax.Array = eqx.field(converter=as_float, default=27.0)
-    terms: tuple[str, ...] = eqx.field(static=True, default=TERMS)
+    terms: tuple[str, ...] = eqx.field(static=True, default=TERMS, kw_only=True)
 
-    def __check_init__(self) -> None:
-        unknown = [term for term in self.terms if term not in TERMS]
-        if unknown:
-            raise InputError(f"the model has no term '{unknown[0]}'; there are {', '.join(TERMS)}.")
-
-    @property
-    def _ratio(self) -> jax.Array:
-        kelvin = self.celsius + KELVIN
-        return kelvin / T0 if "temperature" in self.terms else jnp.ones_like(kelvin)
-
-    @property
-    def ut(self) -> jax.Array:
-        """Thermal voltage (V)."""
-        return UT0 * self._ratio
-
-    @property
-    def _specific(self) -> jax.Array:
-        return self.i_spec * self._ratio ** (2 + MOBILITY)
-
-    @property
-    def threshold(self) -> jax.Array:
-        """Of the output transistor, at its temperature (V)."""
-        return self.vt - self.tcv * T0 * (self._ratio - 1)
-
-    @property
-    def slope_in(self) -> jax.Array:
-        """Slope factor of the input pair."""
-        return self.n_in if "exponent" in self.terms else self.n
-
-    def voltage(self, current: ArrayLike) -> jax.Array:
-        """The gate voltage (V) at which the output transistor carries `current` (A), without `a_out`."""
-        g = law_voltage(as_float(current) / self._specific, moderate="moderate" in self.terms)
-        return self.threshold + self.n * self.ut * g
+    known_terms: ClassVar[tuple[str, ...]] = TERMS
 
     def _bias(self, current: ArrayLike, gate: jax.Array, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Gate voltage (V) of a diode-connected transistor that carries `current` (A), and what a saturated one with
@@ -147,7 +108,7 @@ class TransistorDPI(eqx.Module):
         weak = (gate - v) / (self.slope_in * self.ut)
         if "moderate" not in self.terms:
             return jax.nn.sigmoid(weak)
-        scale = jnp.sqrt(total / (self.i_spec_in * self._ratio ** (2 + MOBILITY)))
+        scale = jnp.sqrt(total / self._specific_in)
         # The ratio is that of the branch that charges to the other.
         return jax.nn.sigmoid(log_steering(weak, scale))
 
@@ -182,7 +143,7 @@ class TransistorDPI(eqx.Module):
         """What the weight transistor carries (A) when its bias diode, of the pair's kind, is given `i_w` (A)."""
         i_w = as_float(i_w)
         slope = self.slope_in
-        gate = self.threshold + slope * self.ut * jnp.log(i_w / (self.i_spec_in * self._ratio ** (2 + MOBILITY)))
+        gate = self.threshold + slope * self.ut * jnp.log(i_w / self._specific_in)
         return self._bias(i_w, gate, slope)[1]
 
     def steady_state(self, i_w: ArrayLike) -> jax.Array:

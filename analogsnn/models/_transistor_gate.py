@@ -14,19 +14,21 @@ $\kappa_p/\kappa_n$. A mirror M gives an off-current where it is given none; δ 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from ..errors import InputError
 from ._dpi import as_float
-from ._transistor_parts import KELVIN, MOBILITY, T0, UT0, diode, law_voltage, log_steering, warmed
+from ._transistor_laws import TransistorLaws
+from ._transistor_parts import diode, log_steering, warmed
 
 GATE_TERMS = ("exponent", "moderate", "floor", "early", "temperature")
 
 
-class TransistorGate(eqx.Module):
+class TransistorGate(TransistorLaws):
     """An NMDA gate as its circuit behaves, from 20 pA to 10 nA and over temperature.
 
     **Arguments**
@@ -45,48 +47,13 @@ class TransistorGate(eqx.Module):
     """
 
     i_nmda: jax.Array = eqx.field(converter=as_float)
-    n: jax.Array = eqx.field(converter=as_float)
-    n_in: jax.Array = eqx.field(converter=as_float)
-    i_spec: jax.Array = eqx.field(converter=as_float)
-    i_spec_in: jax.Array = eqx.field(converter=as_float)
-    vt: jax.Array = eqx.field(converter=as_float)
-    tcv: jax.Array = eqx.field(converter=as_float)
     offset: jax.Array = eqx.field(converter=as_float)
     gain: jax.Array = eqx.field(converter=as_float)
     i_off: jax.Array = eqx.field(converter=as_float)
     i_off_in: jax.Array = eqx.field(converter=as_float)
-    celsius: jax.Array = eqx.field(converter=as_float, default=27.0)
-    terms: tuple[str, ...] = eqx.field(static=True, default=GATE_TERMS)
+    terms: tuple[str, ...] = eqx.field(static=True, default=GATE_TERMS, kw_only=True)
 
-    def __check_init__(self) -> None:
-        unknown = [term for term in self.terms if term not in GATE_TERMS]
-        if unknown:
-            raise InputError(f"the model has no term '{unknown[0]}'; there are {', '.join(GATE_TERMS)}.")
-
-    @property
-    def _ratio(self) -> jax.Array:
-        kelvin = self.celsius + KELVIN
-        return kelvin / T0 if "temperature" in self.terms else jnp.ones_like(kelvin)
-
-    @property
-    def ut(self) -> jax.Array:
-        """Thermal voltage (V)."""
-        return UT0 * self._ratio
-
-    @property
-    def threshold(self) -> jax.Array:
-        """Of the membrane's transistor, at its temperature (V)."""
-        return self.vt - self.tcv * T0 * (self._ratio - 1)
-
-    @property
-    def slope_in(self) -> jax.Array:
-        """Slope factor of the pair."""
-        return self.n_in if "exponent" in self.terms else self.n
-
-    def voltage(self, i_mem: ArrayLike) -> jax.Array:
-        """The membrane's voltage (V) at the current `i_mem` (A) of a saturated transistor with that gate."""
-        share = as_float(i_mem) / (self.i_spec * self._ratio ** (2 + MOBILITY))
-        return self.threshold + self.n * self.ut * law_voltage(share, moderate="moderate" in self.terms)
+    known_terms: ClassVar[tuple[str, ...]] = GATE_TERMS
 
     @property
     def half_voltage(self) -> jax.Array:
@@ -100,7 +67,7 @@ class TransistorGate(eqx.Module):
         """Which share of the synapse's current `i_dpi` (A) the pair lets through at the membrane voltage `v` (V)."""
         weak = (as_float(v) - self.half_voltage) / (self.slope_in * self.ut)
         if "moderate" in self.terms:
-            scale = jnp.sqrt(as_float(i_dpi) / (self.i_spec_in * self._ratio ** (2 + MOBILITY)))
+            scale = jnp.sqrt(as_float(i_dpi) / self._specific_in)
             weak = log_steering(weak, scale)
         return jax.nn.sigmoid(weak)
 

@@ -4,6 +4,8 @@ from ._calibration import Calibration as Calibration
 from ._calibration import Depression as Depression
 from ._circuit_neuron import CircuitNeuron as CircuitNeuron
 from ._circuit_neuron import circuit_neuron as circuit_neuron
+from ._circuit_synapse import CircuitSynapse as CircuitSynapse
+from ._circuit_synapse import circuit_synapse as circuit_synapse
 from ._classify import GAP as GAP
 from ._classify import Samples as Samples
 from ._classify import accuracy as accuracy
@@ -41,6 +43,7 @@ from ._network import connect as connect
 from ._network import one_to_one as one_to_one
 from ._nir import read_nir as read_nir
 from ._nir import write_nir as write_nir
+from ._noise import Noise as Noise
 from ._parameters import Lanes as Lanes
 from ._parameters import lanes as lanes
 from ._record import record as record

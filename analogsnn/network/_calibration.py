@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._network import DELAYS, Network
+from ._noise import Noise
 
 LONGEST_DELAY = 0.1  # s; delays to 100 ms were shown on a chip of this family (DOI 10.3389/fnins.2020.00150)
 
@@ -35,13 +36,13 @@ class Calibration:
     - `delays`: seconds of each delay class in use. A "precise" class has this delay at every synapse; "mismatched"
       is drawn per synapse with the coefficient of variation of the chip.
     - `depression`: of the synapses that are marked for it.
-    - `noise`: temporal noise of the membranes as a multiple of shot noise, 0 for none. Shot noise of the currents
-      onto the capacitor adds $\frac{\kappa}{C U_T}\sqrt{q_e (I_{in} + I_{leak} + I_a)}\,dW$ to $du$.
+    - `noise`: temporal noise, 0 for none; a number is that of the membranes as a multiple of shot noise,
+      `Noise(membrane=…, synapses=0)`.
     """
 
     delays: Mapping[str, float] = field(default_factory=dict)
     depression: Depression | None = None
-    noise: float = 0.0
+    noise: float | Noise = 0.0
 
     def __post_init__(self) -> None:
         problems = []
@@ -53,10 +54,10 @@ class Calibration:
         d = self.depression
         if d is not None and not (0 < d.use <= 1 and np.isfinite(d.tau) and d.tau > 0):
             problems.append(f"Depression has use {d.use!r} and tau {d.tau!r} s; use lies in (0, 1], tau is positive.")
-        if not np.isfinite(self.noise) or self.noise < 0:
-            problems.append(f"The noise is {self.noise!r} times shot noise; it must be finite and not negative.")
         if problems:
             raise InputError("\n".join(problems))
+        if not isinstance(self.noise, Noise):
+            object.__setattr__(self, "noise", Noise(membrane=self.noise, synapses=0.0))
 
     def check(self, network: Network) -> None:
         """**Raises** `InputError` for delay classes and depression that a network uses and this does not say."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError
-from ..models import ExponentFeedback, MirrorFeedback, SigmoidFeedback
+from ..models import ELEMENTARY_CHARGE, ExponentFeedback, MirrorFeedback, SigmoidFeedback
 from ._calibration import Calibration
 from ._mismatch import Mismatch
 from ._network import DELAYS, SYNAPSE_TYPES, Network
+from ._noise import Noise
 
 # Currents are kept in picoampere inside the simulation: 1e-12 A and its products stay far from float32's limits.
 PA = 1e12
@@ -35,7 +36,8 @@ class Lanes:
       one delay or through depressing synapses: `late_owner` int [E] the source's row, `late_delay` s [E],
       `late_use` [E] the part of the resource that an event uses, 0 without depression, `recovery` 1/s.
     - `feedback`: (kind, constants), see `Physics.feedback`.
-    - `noise`: as in `Calibration`. `keys`: int [L, 2], seed and number of each chip, the address of its noise.
+    - `noise`: which there is. `grain`: by how much one electron moves ln I, of the membrane and of each DPI [1 + D].
+      `steepness`: κ/U_T (1/V), `kappa`. `keys`: int [L, 2], seed and number of each chip, the address of its noise.
     """
 
     lanes: int
@@ -60,7 +62,10 @@ class Lanes:
     late_delay: np.ndarray
     late_use: np.ndarray
     recovery: float
-    noise: float
+    noise: Noise
+    grain: np.ndarray
+    steepness: float
+    kappa: float
     keys: np.ndarray
 
     def part(self, first: int, last: int) -> Lanes:
@@ -128,7 +133,10 @@ def lanes(
     def stack(key: str) -> np.ndarray:
         return np.stack([row[key] for row in rows]).astype(np.float32)
 
-    physics, depression = first.physics, calibration.depression
+    physics, depression, noise = first.physics, calibration.depression, calibration.noise
+    assert isinstance(noise, Noise)
+    roles = ("mem", *("ahp" if name == "AHP" else name for name in names))
+    slews = np.array([physics.kappa / (physics.c[role] * physics.ut) for role in roles])  # 1/(A s)
     return Lanes(
         lanes=len(rows), neurons=n, sources=sources, names=names,
         i_leak=stack("i_leak"), i_gain=stack("i_gain"), i_dc=stack("i_dc"),
@@ -140,7 +148,8 @@ def lanes(
         late_delay=np.array([delay for _, _, delay, *_ in late], float),
         late_use=np.array([0.0 if depression is None or not stp else depression.use for _, _, _, stp, *_ in late]),
         recovery=0.0 if depression is None else 1.0 / depression.tau,
-        noise=calibration.noise, keys=np.array([[chip.seed, chip.chip] for chip in chips], np.uint32),
+        noise=noise, grain=slews * ELEMENTARY_CHARGE, steepness=physics.kappa / physics.ut, kappa=physics.kappa,
+        keys=np.array([[chip.seed, chip.chip] for chip in chips], np.uint32),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, SimulationError
 from ._events import Events, checked
+from ._noise import first_gates
 from ._parameters import Lanes
 from ._step import step_for
 from ._stepping import Shape, run
@@ -22,7 +23,6 @@ ROOM = 4096  # late deliveries that one step can take
 # 7.2, 6.2, 6.1 and 9.5 ns a neuron and step at 1, 2, 4 and 8 chips side by side.
 GROUP = 4096
 MOST_STEPS = 2**31 - 1  # of a run, counted in 32 bits: 60 hours at 0.1 ms
-_CHARGE = 1.602176634e-19 * 1e12  # of an electron, in pA s
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def chunks(
     capacity = _rounded(int(np.sum(np.ceil(per_chunk / rest) + 1)))
     constants = _constants(devices, dt) | {"watched": jnp.asarray(watched, jnp.int32)}
     shape = _shape(devices, dt, capacity, len(watched), -(-per_chunk // every), room)
-    state = _rest(devices, shape)
+    state = _rest(devices, shape, constants)
     width = _rounded(int(np.max(np.bincount(step // per_chunk, minlength=1), initial=1)))
     for first in range(0, total, per_chunk):
         count = min(per_chunk, total - first)
@@ -229,7 +229,8 @@ def _shape(p: Lanes, dt: float, capacity: int, watched: int, samples: int, room:
     slots = int(np.max(np.round(p.late_delay / dt), initial=0)) + 1 if late else 0
     return Shape(
         p.lanes, p.neurons, p.sources, p.names, p.feedback[0], capacity, late, slots, min(late, room) if late else 0,
-        p.noise > 0, watched, samples if watched else 0,
+        p.noise.membrane > 0, p.noise.synapses > 0, len(p.noise.corners) if p.noise.flicker else 0, watched,
+        samples if watched else 0,
     )  # fmt: skip
 
 
@@ -246,7 +247,12 @@ def _constants(p: Lanes, dt: float) -> dict[str, jax.Array]:
         "feedback": np.asarray(p.feedback[1]),
         # Steps that take a resource back: a late row without depression never lost any.
         "recovery": p.recovery * dt, "late_use": np.append(p.late_use, 0.0),
-        "noise": p.noise * p.slew**2 * _CHARGE * dt,
+        "fall": np.append(dt * p.decay.astype(np.float64), 0.0),
+        "noise": p.noise.membrane * p.slew * p.grain[0] * dt,
+        "dpi_noise": p.noise.synapses * np.append(np.repeat(p.grain[1:], p.lanes * p.neurons), 0.0),
+        "inverse_kappa": 1 / p.kappa, "steepness": p.steepness,
+        "flicker": np.sqrt(p.noise.flicker * np.log(10.0)),  # of each relaxation (V), so that their sum is K/f
+        "kept": np.exp(-2 * np.pi * dt * np.asarray(p.noise.corners)),
     }  # fmt: skip
     as_float = {k: jnp.asarray(np.asarray(v, np.float32)) for k, v in constants.items()}
     late = len(p.late_owner)
@@ -268,13 +274,17 @@ def _constants(p: Lanes, dt: float) -> dict[str, jax.Array]:
     return as_float | {k: jnp.asarray(v, jnp.int32) for k, v in whole.items()} | {"keys": keys}
 
 
-def _rest(p: Lanes, shape: Shape) -> dict:
+def _rest(p: Lanes, shape: Shape, constants: dict[str, jax.Array]) -> dict:
     row = p.lanes * p.neurons
     state: dict = {
         "u": jnp.asarray(p.u_reset.ravel(), jnp.float32),
         "rest": jnp.zeros(row, jnp.float32),
         "i": jnp.full(len(p.names) * row + 1, p.i0, jnp.float32),
     }
+    if shape.corners:
+        state["gates"] = first_gates(
+            constants["keys"], constants["flicker"], p.lanes, p.neurons, len(p.names), shape.corners
+        )
     if shape.late:
         state["late"] = {
             "ring": jnp.zeros((shape.slots + 1, shape.room), jnp.int32),

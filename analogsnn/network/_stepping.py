@@ -18,7 +18,7 @@ One step of length h, for all lanes at once:
 A synaptic current counts as input by its excess over $I_0$ (zero current floor).
 
 Deliveries that are late (delays) wait in a ring of steps; a pulse through depressing synapses is scaled by what their
-source has left. Noise moves a membrane by $\sqrt{h}$ times what `Calibration` says, at the end of the step.
+source has left. Noise (see `_noise`) moves a membrane at the end of its step, a DPI after the events of the step.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from ._noise import back, dpi_variance, gate_rows, moved_gates, normals, phi1
 
 F = jnp.float32
 INT = jnp.int32
@@ -39,7 +41,8 @@ class Shape(NamedTuple):
     - `lanes`, `neurons`, `sources`, `names`: as in `Lanes`. `feedback`: the kind of its law.
     - `capacity`: spikes that the log of a chunk holds.
     - `late`: late rows; `slots`: steps that the ring of deliveries reaches ahead, and one; `room`: deliveries a slot.
-    - `noisy`: whether membranes have noise. `watched`: flat neurons that are recorded; `samples`: room for samples.
+    - `noisy`, `grainy`: whether membranes and DPIs have shot noise; `corners`: relaxations of the 1/f noise.
+    - `watched`: flat neurons that are recorded; `samples`: room for samples.
     """
 
     lanes: int
@@ -52,6 +55,8 @@ class Shape(NamedTuple):
     slots: int = 0
     room: int = 0
     noisy: bool = False
+    grainy: bool = False
+    corners: int = 0
     watched: int = 0
     samples: int = 0
 
@@ -71,17 +76,19 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
     if shape.watched:
         log["sample"] = jnp.zeros((shape.samples, len(names) + 1, shape.watched), F)
 
-    def deliver(i_dpi, source, left=None):
+    def deliver(i_dpi, source, scale, left=None):
         target = jax.lax.dynamic_index_in_dim(c["targets"], source, keepdims=False)
         charge = jax.lax.dynamic_index_in_dim(c["charge"], source, keepdims=False)
+        if scale is not None:
+            charge = charge * scale[target]
         gain = c["dpi_gain"][target]
         after = on_phase(i_dpi[target] / gain, charge if left is None else charge * left) * gain
         return i_dpi.at[target].set(after, mode="promise_in_bounds", unique_indices=False)
 
-    def deliver_any(k, i_dpi, late, row):
+    def deliver_any(k, i_dpi, late, row, scale):
         """A row of either kind; a late one may be depressed."""
         if not shape.late:
-            return deliver(i_dpi, row), late
+            return deliver(i_dpi, row, scale), late
         e = jnp.where(row >= none, row - none, shape.late)
         gone = (first + k - late["last"][e]).astype(F) * c["recovery"]
         left = 1 - (1 - late["left"][e]) * jnp.exp(-gone)
@@ -89,7 +96,7 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
             "left": late["left"].at[e].set(left * (1 - c["late_use"][e])),
             "last": late["last"].at[e].set(first + k),
         }
-        return deliver(i_dpi, row, left), late
+        return deliver(i_dpi, row, scale, left), late
 
     def schedule(k, late, neuron):
         """Put the late rows of a neuron that spiked into the ring."""
@@ -104,9 +111,13 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
     def one_step(carry):
         k, next_event, state, log = carry
         u, rest = state["u"], state["rest"]
-        i_dpi = jnp.maximum(state["i"] * c["decay"], c["i0"])
-        kick = _kicks(c, first + k, lanes, neurons) if shape.noisy else None
-        u_new, rest, part = _membrane(c, u, rest, i_dpi, names, feedback, kick)
+        kicks, gates, factors = _noise_of_step(c, first + k, state, shape)
+        fall = c["fall"] if factors is None else c["fall"] * factors["leak"]
+        decay = c["decay"] if factors is None else jnp.exp(-fall)
+        i_dpi = jnp.maximum(state["i"] * decay, c["i0"])
+        settled = i_dpi
+        scale = None if factors is None else factors["pulse"]
+        u_new, rest, part = _membrane(c, u, rest, i_dpi, names, feedback, kicks.get("membrane"), factors)
         spiked = u_new >= c["u_spike"]
         fraction = part * (u_new - c["u_spike"]) / jnp.maximum(u_new - u, F(1e-6))  # of the step, after the crossing
         u = jnp.where(spiked, c["u_reset"], u_new)
@@ -122,7 +133,7 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
 
         def deliver_input(loop):
             i, i_dpi, late = loop
-            i_dpi, late = deliver_any(k, i_dpi, late, in_row[i])
+            i_dpi, late = deliver_any(k, i_dpi, late, in_row[i], scale)
             return i + 1, i_dpi, late
 
         next_event, i_dpi, late = jax.lax.while_loop(input_due, deliver_input, (next_event, i_dpi, late))
@@ -142,7 +153,7 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
                 "part": log["part"].at[i].set(1 - fraction[lane * neurons + neuron]),
                 "row": log["row"].at[i].set(lane * neurons + neuron),
             }
-            i_dpi = deliver(i_dpi, lane * sources + neuron)
+            i_dpi = deliver(i_dpi, lane * sources + neuron, scale)
             if shape.late:
                 late = schedule(k, late, lane * neurons + neuron)
             return spiked.at[lane, neuron].set(False), each.at[lane].add(-1), i_dpi, log, late
@@ -154,16 +165,22 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
 
             def deliver_due(j, loop):
                 i_dpi, late = loop
-                return deliver_any(k, i_dpi, late, late["ring"][slot, j])
+                return deliver_any(k, i_dpi, late, late["ring"][slot, j], scale)
 
             i_dpi, late = jax.lax.fori_loop(0, jnp.minimum(late["due"][slot], shape.room), deliver_due, (i_dpi, late))
             late = late | {"due": late["due"].at[slot].set(0), "full": full}
+        if shape.grainy:
+            returning = back(settled, c["i0"], c["inverse_kappa"])
+            before, now = settled / c["dpi_gain"], i_dpi / c["dpi_gain"]
+            variance = dpi_variance(c["dpi_noise"], fall, returning, before, now)
+            i_dpi = jnp.maximum(i_dpi * jnp.exp(kicks["dpi"] * jnp.sqrt(variance)), c["i0"])
         if shape.watched:
             current = i_dpi[:-1].reshape(len(names), lanes * neurons)[:, c["watched"]] - c["i0"]
             seen = jnp.concatenate([jnp.exp(u[c["watched"]])[None], current])
             log["sample"] = jax.lax.dynamic_update_index_in_dim(log["sample"], seen, k // every, 0)
         after = {"u": u, "rest": rest, "i": i_dpi}
-        return k + 1, next_event, after | {"late": late} if shape.late else after, log
+        after = after | {"late": late} if shape.late else after
+        return k + 1, next_event, after | {"gates": gates} if shape.corners else after, log
 
     def unfinished(carry):
         return carry[0] < count
@@ -173,13 +190,37 @@ def run(c, state, in_step, in_row, first, count, every, *, shape: Shape):
     return state, log
 
 
-def _kicks(c, step, lanes: int, neurons: int):
-    """Normal numbers [lane · neuron] that depend on the chip and the step alone."""
-    keys = jax.vmap(lambda key: jax.random.fold_in(jax.random.wrap_key_data(key), step))(c["keys"])
-    return jax.vmap(lambda key: jax.random.normal(key, (neurons,), F))(keys).reshape(lanes * neurons)
+def _noise_of_step(c, step, state, shape: Shape):
+    """Normal numbers of the membranes and of the DPIs, the gates' 1/f noise, and what that multiplies currents with."""
+    lanes, neurons, d = shape.lanes, shape.neurons, len(shape.names)
+    parts = {
+        "membrane": 1 if shape.noisy else 0, "dpi": d if shape.grainy else 0, "gates": shape.corners * gate_rows(d)
+    }  # fmt: skip
+    if not any(parts.values()):
+        return {}, None, None
+    drawn = normals(c["keys"], step, lanes, neurons, sum(parts.values()))
+    each, at = {}, 0
+    for name, rows in parts.items():
+        each[name] = drawn[at : at + rows].ravel()
+        at += rows
+    kicks = {}
+    if shape.noisy:
+        kicks["membrane"] = each["membrane"]
+    if shape.grainy:
+        kicks["dpi"] = jnp.append(each["dpi"], F(0))
+    if not shape.corners:
+        return kicks, None, None
+    gates = moved_gates(state["gates"], c["kept"], c["flicker"], each["gates"])
+    factor = jnp.exp(c["steepness"] * jnp.sum(gates, axis=0))  # [gate, lane · neuron]
+    sink = jnp.ones(1, F)
+    factors = {
+        "leak": jnp.append(factor[:d].ravel(), sink), "pulse": jnp.append(factor[d : 2 * d].ravel(), sink),
+        "membrane_leak": factor[2 * d], "membrane_input": factor[2 * d + 1],
+    }  # fmt: skip
+    return kicks, gates, factors
 
 
-def _membrane(c, u, rest, i_dpi, names, feedback, kick=None):
+def _membrane(c, u, rest, i_dpi, names, feedback, kick=None, factors=None):
     """One step of all membranes: new u, remaining rest (steps), and the part of the step that was integrated."""
     size = u.shape[0]
     i_dpi = {name: i_dpi[k * size : (k + 1) * size] - c["i0"] for k, name in enumerate(names)}
@@ -189,7 +230,10 @@ def _membrane(c, u, rest, i_dpi, names, feedback, kick=None):
         drive = drive + i_dpi["NMDA"] * i_mem / (i_mem + c["nmda_gate"])
     if "GABA_B" in i_dpi:  # a mirror cannot source a negative current
         drive = jnp.maximum(drive - i_dpi["GABA_B"], F(0))
-    leak = c["i_leak"] + i_dpi.get("AHP", F(0)) + i_dpi.get("GABA_A", F(0))
+    own = c["i_leak"]
+    if factors is not None:
+        drive, own = drive * factors["membrane_input"], own * factors["membrane_leak"]
+    leak = own + i_dpi.get("AHP", F(0)) + i_dpi.get("GABA_A", F(0))
     divider = 1 / (1 + i_mem * c["inverse_gain"])
     i_a, slope_a = _feedback_current(c["feedback"], feedback, u, i_mem)
     f = c["slew"] * (drive * divider - leak + i_a)
@@ -199,7 +243,8 @@ def _membrane(c, u, rest, i_dpi, names, feedback, kick=None):
     # φ1(x) = (e^x - 1)/x by its (0,2) Padé form: second order, positive everywhere, and no exponential.
     u_new = u + f * part / (1 - x * (F(0.5) - x * F(1 / 12)))
     if kick is not None:
-        u_new = u_new + kick * jnp.sqrt(c["noise"] * part * (drive * divider + leak + i_a))
+        crossing = drive * divider + leak * (1 + back(i_mem, c["i0"], c["inverse_kappa"])) + i_a
+        u_new = u_new + kick * jnp.sqrt(c["noise"] * part * phi1(2 * x) * crossing)
     # At I_0 the leak transistor has no drain voltage left: the membrane rests there.
     u_new = jnp.maximum(u_new, c["u_floor"])
     return jnp.where(part > 0, u_new, u), jnp.maximum(rest - 1, 0), part

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from analogsnn import library
-from analogsnn.calibrate import GateDesign, RangeWarning, gate
+from analogsnn.calibrate import GateDesign, RangeWarning, gate, write_calibration_page
 from analogsnn.calibrate._gate import Opening, make_gate, predicted, run_gate
-from analogsnn.errors import InputError
+from analogsnn.errors import InputError, NgspiceError
 from analogsnn.models import GATE_TERMS
 
 LIMIT = 0.03  # what the model is for
@@ -74,6 +74,18 @@ def test_the_command(run, monkeypatch, found, tmp_path):
     assert data["summary"]["current"]["max_relative"] < LIMIT
     assert tomllib.loads(out.read_text())["block"] == "nmda_gate"
     assert "Dots: model." in page.read_text()
+
+
+def test_the_page_outlives_ngspice(monkeypatch, found, tmp_path):
+    """Hours of a calibration are not lost to a figure: the page says what is missing."""
+
+    def stopped(*_, **__):
+        raise NgspiceError("ngspice did not finish within 300 s and was stopped.")
+
+    monkeypatch.setattr("analogsnn.calibrate._calibration_page.ngspice.run", stopped)
+    page = tmp_path / "page.html"
+    assert "did not finish" in str(write_calibration_page(page, found))
+    assert "Without ngspice: ngspice did not finish within 300 s" in page.read_text()
 
 
 def test_range_warns_outside(found):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from analogsnn import library
+from analogsnn._cli_calibrate import _micrometres
 from analogsnn.calibrate import Grid, extract_card
 from analogsnn.circuit import Circuit
 from analogsnn.devices import coefficients, drain_current
@@ -127,6 +128,13 @@ def test_bad_input(run, tmp_path, words, status, sentence):
     assert code == status
     assert sentence in err
     assert not (tmp_path / "card.toml").exists()
+
+
+def test_micrometres_are_those_of_the_grid():
+    """Written by hand they are the same numbers, to the last bit: the weighted fit follows it (docs/calibrate.md)."""
+    assert _micrometres("0.5,1,2,5", "--lengths") == Grid().lengths
+    assert _micrometres("10, 1,2,2", "--widths") == Grid().widths
+    assert _micrometres("500 nm,5 um", "--lengths") == pytest.approx((0.5e-6, 5e-6), rel=1e-12)
 
 
 def test_a_card_that_ngspice_rejects(run, tmp_path):

@@ -79,11 +79,14 @@ def test_membranes_and_adaptations_must_agree():
 
 def test_energy_adds_up():
     model, vdd = neuron(celsius=50.0), 1.8
-    supply = NeuronSupply(q_spike=2.5e-12, q_warm=1e-14, q_slow=1e-13, pulse=2.6, i_rest=10e-12)
-    period, i_in = 5e-3, 100e-12
+    supply = NeuronSupply(
+        q_spike=2.5e-12, q_warm=1e-14, q_slow=1e-13, q_slow_warm=1e-15, pulse=2.6, i_rest=10e-12, i_rest_pulse=1e-12,
+        n_rest=1.35,
+    )  # fmt: skip
+    period, rise = 5e-3, 4e-3
     rest = float(supply.at_rest(model))
-    # 23 K, an e-fold and ln 10 of smaller input, and the pulse
-    wanted = 2.5e-12 + 23e-14 + np.log(10) * 1e-13 + 2.6 * 500e-12 * float(model.pulse) + rest * period
-    assert float(supply.energy(model, i_in, period, vdd)) == pytest.approx(vdd * wanted, rel=1e-9)
+    # 23 K, ten times the rise that counts as none, and the pulse
+    wanted = 2.5e-12 + 23e-14 + np.log(10) * (1e-13 + 23e-15) + 2.6 * 500e-12 * float(model.pulse) + rest * period
+    assert float(supply.energy(model, rise, period, vdd)) == pytest.approx(vdd * wanted, rel=1e-9)
     assert float(supply.during_pulse(model)) == pytest.approx(rest + 1.3e-9, rel=1e-9)
     assert rest > 10e-12

@@ -112,7 +112,7 @@ class Target:
             if gaps.size:
                 k = int(gaps[0])
                 warnings.warn(
-                    f"{self} has {gaps.size} gaps, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is "
+                    f"{self} has {gaps.size} gap{'s' if gaps.size > 1 else ''}, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is "
                     "compared there.",
                     FitWarning, stacklevel=3,
                 )  # fmt: skip
@@ -224,6 +224,15 @@ class Target:
         if not keep.any():
             return None
         return self._kept(keep, None if self.spikes is None else self.spikes[self.spikes <= end])
+
+    def loosened(self, share: float) -> Target:
+        """The same, of spike times each with at least this share of its interval as standard deviation."""
+        if self.kind != "spike_times":
+            return self
+        part = copy.copy(self)
+        intervals = np.diff(self.values, prepend=0.0)
+        object.__setattr__(part, "sigma", np.maximum(self.spread, share * intervals))
+        return part
 
     def simulated(self, waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float]) -> Any:
         """What the simulation gives for its values; of an `fi`, for the one point of this run. Differentiable.

@@ -150,7 +150,7 @@ def test_bad_input(make, sentence):
 
 
 def test_gaps_are_said():
-    with pytest.warns(FitWarning, match="has 1 gaps, the first from 0.002 to 1 s"):
+    with pytest.warns(FitWarning, match="has 1 gap, the first from 0.002 to 1 s"):
         Target("trace", "out", np.ones(4), [0.0, 0.001, 0.002, 1.0])
 
 
@@ -209,6 +209,7 @@ def test_command_fits_a_circuit(run, folder):
     [
         (('"param.vin"]\nmin = 0.1\nmax = 5.0', '"param.vin"]\nmin = 1.1\nmax = 5.0'), 1, "ends at a bound"),
         (('node = "out"', 'node = "ouch"'), 2, "no node of that name; there are vdd, in, out"),
+        (('node = "out"', 'node = "in"'), 2, "'c1.c' moves none of the targets; leave it out"),
         (('file = "out.csv"', 'file = "no.csv"'), 2, "no.csv: cannot be read"),
         (("min = 5e-9", "min = 5e-9\nmid = 3"), 2, "unknown key 'mid'"),
         (("min = 5e-9", "min = 50e-9"), 2, "lies outside its bounds"),
@@ -264,10 +265,10 @@ def test_another_card_takes_the_place_of_the_deck_s(folder):
     assert "ekv_nn" in netlist.params
 
 
-def test_times_in_milliseconds_are_suspected(run, folder):
+@pytest.mark.parametrize(("factor", "said"), [(1e3, "Is it in ms?"), (1e-3, "1/1034 of the run of 0.003 s. Look at the")])
+def test_times_that_are_off_by_a_thousand_are_suspected(run, folder, factor, said):
     t, v = np.loadtxt(folder / "out.csv", delimiter=",", skiprows=1).T
-    np.savetxt(folder / "out.csv", np.stack([1e3 * t, v], 1), delimiter=",")
+    np.savetxt(folder / "out.csv", np.stack([factor * t, v], 1), delimiter=",")
     (folder / "spec.toml").write_text(SPEC)
     code, _, err = run("fit", folder / "spec.toml")
-    assert code == 2
-    assert "Is it in ms?" in err
+    assert (code, said in err) == (2, True), err

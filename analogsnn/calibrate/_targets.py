@@ -29,6 +29,8 @@ SHARE = 0.01
 # of that time the values of a trace only say when the spike was.
 STEEP = 0.02
 NEAR = 0.01
+# A slope so many standard deviations of its noise is one.
+CERTAIN = 4.0
 
 
 class FitWarning(UserWarning):
@@ -112,8 +114,8 @@ class Target:
             if gaps.size:
                 k = int(gaps[0])
                 warnings.warn(
-                    f"{self} has {gaps.size} gap{'s' if gaps.size > 1 else ''}, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is "
-                    "compared there.",
+                    f"{self} has {gaps.size} gap{'s' * (gaps.size > 1)}, the first from {axis[k]:g} to "
+                    f"{axis[k + 1]:g} s; nothing is compared there.",
                     FitWarning, stacklevel=3,
                 )  # fmt: skip
 
@@ -136,7 +138,10 @@ class Target:
             level = SHARE * max(float(np.ptp(self.values)), 1e-30) if self.sigma is None else np.asarray(self.sigma)
             if not self.jitter or self.values.size < 2:
                 return level
-            return np.hypot(level, self.jitter * np.gradient(self.values, self.axis))
+            slope = np.gradient(self.values, self.axis)
+            # That of noise is none: a clock's jitter does not move it.
+            noise = math.sqrt(2) * level / np.gradient(self.axis) / 2
+            return np.hypot(level, self.jitter * np.where(np.abs(slope) > CERTAIN * noise, slope, 0.0))
         if self.sigma is not None:
             return np.asarray(self.sigma, dtype=float)
         if self.kind == "spike_times":

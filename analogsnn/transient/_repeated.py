@@ -15,7 +15,7 @@ from ._transient import make_plan, shown, solved
 
 
 class Repeated:
-    """`transient` with its arguments given once, for circuits that differ in their numbers alone; its last runs are kept.
+    """`transient` with its arguments given once, for circuits that differ in their numbers alone; last runs are kept.
 
     A search asks for values first, and for derivatives at some of the places. Derivatives are taken along the steps of
     a finished run: at a place whose run is kept they need no other one.

@@ -265,7 +265,9 @@ def test_another_card_takes_the_place_of_the_deck_s(folder):
     assert "ekv_nn" in netlist.params
 
 
-@pytest.mark.parametrize(("factor", "said"), [(1e3, "Is it in ms?"), (1e-3, "1/1034 of the run of 0.003 s. Look at the")])
+@pytest.mark.parametrize(
+    ("factor", "said"), [(1e3, "Is it in ms?"), (1e-3, "1/1034 of the run of 0.003 s. Look at the")]
+)
 def test_times_that_are_off_by_a_thousand_are_suspected(run, folder, factor, said):
     t, v = np.loadtxt(folder / "out.csv", delimiter=",", skiprows=1).T
     np.savetxt(folder / "out.csv", np.stack([factor * t, v], 1), delimiter=",")

@@ -12,11 +12,13 @@ import xarray
 
 from analogsnn.calibrate import FitWarning, Parameter, Target, fit
 from analogsnn.calibrate._fit_spec import _netlist, _Spec
+from analogsnn.calibrate._problem import Counter, Problem, runs_of
 from analogsnn.calibrate._targets import read_columns
-from analogsnn.circuit import use_float64
+from analogsnn.circuit import Circuit, use_float64
 from analogsnn.documents import read_toml
 from analogsnn.errors import InputError
 from analogsnn.netlist import read_netlist
+from analogsnn.transient import transient
 from analogsnn.waveforms import Waveforms
 
 use_float64()
@@ -202,6 +204,24 @@ def test_command_fits_a_circuit(run, folder):
     assert found["parameters"]["param.vin"]["value"] == pytest.approx(1.0, rel=1e-3)
     assert {"cost_before", "cost_after", "simulator_runs"} <= set(found)
     assert "Convergence" in (folder / "o.html").read_text()
+
+
+def test_a_value_and_its_derivatives_are_one_run(folder):
+    circuit = Circuit.from_netlist(read_netlist(folder / "deck.cir"))
+    t, v = np.loadtxt(folder / "out.csv", delimiter=",", skiprows=1).T
+    targets = [Target("trace", "out", v, t, sigma=1e-3)]
+    parameters = [Parameter("c1.c", 5e-9, 500e-9), Parameter("param.vin", 0.1, 5.0, log=False)]
+    counter = Counter()
+    kept = Problem(runs_of(circuit, targets, None, "reference", counter), (), {}, targets, parameters, [""], counter)
+
+    def again(values):
+        return transient(circuit.replace(values), targets[0].axis[-1] * 1.02, save=["out"], save_at=targets[0].axis)
+
+    anew = Problem(again, (), {}, targets, parameters, [""], Counter())
+    x = np.array([0.4, 0.3])
+    assert kept.cost(x) == anew.cost(x)
+    np.testing.assert_array_equal(kept.jacobian(x), anew.jacobian(x))
+    assert counter.runs == 1
 
 
 @pytest.mark.parametrize(

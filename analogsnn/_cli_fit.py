@@ -31,14 +31,17 @@ def add_to(app: typer.Typer, run: Run) -> None:
         def work(started: float) -> dict[str, Any]:
             from .calibrate import FitWarning, fit_file, write_fit_page
 
+            def say(runs: int, cost: float) -> None:
+                typer.echo(f"cost {cost:.6g} after {runs} simulations", err=True)
+
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                done = fit_file(
-                    spec, lambda runs, cost: typer.echo(f"cost {cost:.6g} after {runs} simulations", err=True)
-                )
-            for warning in caught:
-                if issubclass(warning.category, FitWarning):
-                    typer.echo(f"note: {warning.message}", err=True)
+                try:
+                    done = fit_file(spec, say)
+                finally:  # what was suspected may be why it cannot be done
+                    for warning in caught:
+                        if issubclass(warning.category, FitWarning):
+                            typer.echo(f"note: {warning.message}", err=True)
             if html is not None:
                 write_fit_page(html, done, f"Fit of {spec.name}")
             wrong.extend(name for name, p in done.parameters.items() if p.at_bound)

@@ -14,7 +14,7 @@ from ..circuit import Circuit, use_float64
 from ..errors import InputError
 from ._certainty import certainty
 from ._parameter import Parameter, start_of
-from ._problem import Counter, Problem, Simulate, check_influence, check_units, runs_of
+from ._problem import Counter, Problem, Simulate, check_influence, check_units, counted, end_of, runs_of
 from ._search import INSIDE, Best, search, windows
 from ._targets import FitWarning, Target
 
@@ -37,7 +37,8 @@ class Fit:
     """The result of `fit`.
 
     - `parameters`: by path, or `path@chip`. `cost_before`, `cost_after`: half the sum of the squared residuals, each in
-      standard deviations of its target. `simulator_runs`: simulations, derivatives counted as one more each.
+      standard deviations of its target. `simulator_runs`: simulations; derivatives of a circuit are taken along the one
+      that gave the value, and of a function they are one more.
     - `inseparable`: groups of parameters of which the data tell only a combination.
     - `finished`: False when `max_runs` ended the search. `history`: cost after each accepted step of the best start.
     - `targets`: what was compared, a trace that spikes as its two parts. `before`, `after`: for each what was
@@ -126,17 +127,18 @@ def fit(
 
     def problem_of(part: Sequence[Target]) -> Problem:
         if not isinstance(circuit, Circuit):
-            return Problem(circuit, (), {}, part, parameters, chips, counter)
-        simulate, deck = runs_of(circuit, part, t_stop, accuracy), circuit.netlist
+            return Problem(counted(circuit, counter), (), {}, part, parameters, chips, counter)
+        simulate, deck = runs_of(circuit, part, t_stop, accuracy, counter), circuit.netlist
         return Problem(simulate, deck.measures, deck.params, part, parameters, chips, counter)
 
     problem = problem_of(targets)
     first = np.clip([start_of(p, base) for p, _ in problem.columns], INSIDE, 1 - INSIDE)
     jacobian = problem.jacobian(first)
     before = problem.split(problem.cost_vector(first))
-    check_units(targets, before)
+    deck_end = end_of(circuit) if isinstance(circuit, Circuit) else None
+    check_units(targets, before, t_stop if t_stop is not None else deck_end)
     check_influence(problem, jacobian)
-    stages = [*map(problem_of, windows(targets)[:-1] if grow else []), problem]
+    stages = [*map(problem_of, windows(targets) if grow else []), problem]
     generator = np.random.default_rng(seed)
     points = [first, *generator.uniform(0.02, 0.98, (max(starts, 1) - 1, first.size))]
     costs = [problem.cost(x) for x in points]

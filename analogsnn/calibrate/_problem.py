@@ -16,7 +16,7 @@ import numpy as np
 from ..circuit import Circuit
 from ..errors import InputError, SimulationError
 from ..netlist import Tran
-from ..transient import transient
+from ..transient import Repeated
 from ..waveforms import Waveforms
 from ._parameter import Parameter
 from ._targets import FitWarning, Target
@@ -32,7 +32,7 @@ class OutOfRuns(Exception):
 
 @dataclass
 class Counter:
-    """Simulations done, derivatives counted as one more each, and how many may be."""
+    """Simulations done, and how many may be."""
 
     runs: int = 0
     limit: float = math.inf
@@ -59,7 +59,7 @@ class Problem:
 
     @property
     def names(self) -> list[str]:
-        return [p.path if chip is None else f"{p.path}@{chip}" for p, chip in self.columns]
+        return [f"{p.path}@{chip}" if chip else p.path for p, chip in self.columns]
 
     def values(self, x: Any, chip: str) -> dict[str, Any]:
         return {p.path: p.value(x[k]) for k, (p, of) in enumerate(self.columns) if of in (None, chip)}
@@ -73,7 +73,6 @@ class Problem:
             for sweep in target.runs:
                 key = (target.chip, tuple(sweep.items()))
                 if key not in done:
-                    self.counter.add()
                     done[key] = self.simulate({**self.values(x, target.chip), **sweep})
                 parts.append(target.simulated(done[key], self.measures, self.params))
             found.append(jnp.concatenate(parts))
@@ -123,15 +122,38 @@ def half_square(residuals: np.ndarray) -> float:
     return 0.5 * float(residuals @ residuals)
 
 
-def runs_of(circuit: Circuit, targets: Sequence[Target], t_stop: float | None, accuracy: str) -> Simulate:
-    """The simulation that all targets need: only as long, and only of the nodes that they look at."""
-    tran = next((a for a in circuit.netlist.analyses if isinstance(a, Tran)), None)
-    stop = t_stop if t_stop is not None else tran.stop if tran else None
+def end_of(circuit: Circuit) -> float | None:
+    """The end of the deck's `.tran`, s."""
+    return next((a.stop for a in circuit.netlist.analyses if isinstance(a, Tran)), None)
+
+
+def _times(target: Target) -> np.ndarray | None:
+    return target.axis if target.kind == "trace" else target.values if target.kind == "spike_times" else None
+
+
+def counted(function: Simulate, counter: Counter) -> Simulate:
+    """The same function, its calls counted: each is a simulation, that for derivatives too."""
+
+    def simulate(values: Mapping[str, Any]) -> Waveforms:
+        counter.add()
+        return function(values)
+
+    return simulate
+
+
+def runs_of(
+    circuit: Circuit, targets: Sequence[Target], t_stop: float | None, accuracy: str, counter: Counter
+) -> Simulate:
+    """The simulation that all targets need: only as long, and only of the nodes that they look at.
+
+    Runs of the last place are kept, so that derivatives where the value is known are no further simulation.
+    """
+    stop = t_stop if t_stop is not None else end_of(circuit)
     if stop is None:
         raise InputError(f"{circuit.netlist.file} has no .tran; add one, or give t_stop.")
     ends = []
     for target in targets:
-        times = target.axis if target.kind == "trace" else target.values if target.kind == "spike_times" else None
+        times = _times(target)
         if times is None:
             ends.append(stop)
             continue
@@ -157,13 +179,28 @@ def runs_of(circuit: Circuit, targets: Sequence[Target], t_stop: float | None, a
     alone = all(target.kind == "trace" and target.spikes is None for target in targets)
     grid = np.unique(np.concatenate([target.axis for target in targets])) if alone else None
 
+    places = {(target.chip, tuple(sweep.items())) for target in targets for sweep in target.runs}
+    run = Repeated(stop, keep=len(places), accuracy=accuracy, save=nodes, save_at=grid)
+
     def simulate(values: Mapping[str, Any]) -> Waveforms:
-        return transient(circuit.replace(values), stop, accuracy=accuracy, save=nodes, save_at=grid)
+        moved = circuit.replace(values)
+        if not run.known(moved):
+            counter.add()
+        return run(moved)
 
     return simulate
 
 
-def check_units(targets: Sequence[Target], before: Sequence[np.ndarray]) -> None:
+def check_units(targets: Sequence[Target], before: Sequence[np.ndarray], stop: float | None) -> None:
+    """Say aloud what seems to be off by a factor of 1000; `stop`: of the run as asked for, s."""
+    for target in targets:
+        times = _times(target)
+        if times is not None and stop is not None and times[-1] < stop / 300:
+            warnings.warn(
+                f"{target}: it ends at {times[-1]:g} s, 1/{stop / times[-1]:.0f} of the run of {stop:g} s. Look at the "
+                "unit of its times; s is expected.",
+                FitWarning, stacklevel=3,
+            )  # fmt: skip
     for target, simulated in zip(targets, before, strict=True):
         ours, theirs = (float(np.median(np.abs(x))) for x in (simulated, target.values))
         if not ours or not theirs:

@@ -29,6 +29,8 @@ SHARE = 0.01
 # of that time the values of a trace only say when the spike was.
 STEEP = 0.02
 NEAR = 0.01
+# A slope so many standard deviations of its noise is one.
+CERTAIN = 4.0
 
 
 class FitWarning(UserWarning):
@@ -112,8 +114,8 @@ class Target:
             if gaps.size:
                 k = int(gaps[0])
                 warnings.warn(
-                    f"{self} has {gaps.size} gaps, the first from {axis[k]:g} to {axis[k + 1]:g} s; nothing is "
-                    "compared there.",
+                    f"{self} has {gaps.size} gap{'s' * (gaps.size > 1)}, the first from {axis[k]:g} to "
+                    f"{axis[k + 1]:g} s; nothing is compared there.",
                     FitWarning, stacklevel=3,
                 )  # fmt: skip
 
@@ -136,7 +138,10 @@ class Target:
             level = SHARE * max(float(np.ptp(self.values)), 1e-30) if self.sigma is None else np.asarray(self.sigma)
             if not self.jitter or self.values.size < 2:
                 return level
-            return np.hypot(level, self.jitter * np.gradient(self.values, self.axis))
+            slope = np.gradient(self.values, self.axis)
+            # That of noise is none: a clock's jitter does not move it.
+            noise = math.sqrt(2) * level / np.gradient(self.axis) / 2
+            return np.hypot(level, self.jitter * np.where(np.abs(slope) > CERTAIN * noise, slope, 0.0))
         if self.sigma is not None:
             return np.asarray(self.sigma, dtype=float)
         if self.kind == "spike_times":
@@ -224,6 +229,15 @@ class Target:
         if not keep.any():
             return None
         return self._kept(keep, None if self.spikes is None else self.spikes[self.spikes <= end])
+
+    def loosened(self, share: float) -> Target:
+        """The same, of spike times each with at least this share of its interval as standard deviation."""
+        if self.kind != "spike_times":
+            return self
+        part = copy.copy(self)
+        intervals = np.diff(self.values, prepend=0.0)
+        object.__setattr__(part, "sigma", np.maximum(self.spread, share * intervals))
+        return part
 
     def simulated(self, waves: Waveforms, measures: Sequence[Measure], params: Mapping[str, float]) -> Any:
         """What the simulation gives for its values; of an `fi`, for the one point of this run. Differentiable.

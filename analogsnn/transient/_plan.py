@@ -85,6 +85,8 @@ def kept_states(topology: Topology, save: Sequence[str] | None) -> Kept:
         return Kept(names, everything)
     s = structure_without_gains(topology)[0]
     used = np.flatnonzero(s[[topology.nodes.index(name) for name in names]].any(axis=0))
+    if not len(used):  # sources hold these nodes; derivatives go along some state all the same
+        used = np.arange(min(1, len(topology.states)))
     return Kept(names, tuple(int(i) for i in used))
 
 

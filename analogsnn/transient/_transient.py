@@ -81,22 +81,36 @@ def transient(
         circuit = Circuit.from_netlist(circuit)
     frozen = circuit.frozen()
     plan = make_plan(frozen, t_stop, accuracy=accuracy, rtol=rtol, save_at=save_at, save=save, max_steps=max_steps)
-    tran, stop = plan.tran, plan.stop
     if frozen.is_traced:
         return run_in_graph(circuit, frozen, plan)
+    return shown(circuit, plan, solved(frozen, plan, circuit.is_traced, timeout, progress))
+
+
+def solved(
+    frozen: Circuit, plan: Plan, with_states: bool, timeout: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Run:  # fmt: skip
+    """The run of a circuit of plain numbers; `with_states` for one along which derivatives will be taken.
+
+    **Raises** `ConvergenceError` as `transient` does.
+    """
     check_masses(frozen)
-    inputs = build_inputs(frozen.topology, frozen.numbers(), tran.step, stop)
-    x0 = start_state(frozen, tran, stop)
-    rows, states, state, late = _march(frozen, plan, inputs, x0, timeout, progress, circuit.is_traced)
-    budget = f"its {timeout:g} s are used up" if late else f"its {max_steps} steps are used up"
+    stop = plan.stop
+    inputs = build_inputs(frozen.topology, frozen.numbers(), plan.tran.step, stop)
+    x0 = start_state(frozen, plan.tran, stop)
+    rows, states, state, late = _march(frozen, plan, inputs, x0, timeout, progress, with_states)
+    budget = f"its {timeout:g} s are used up" if late else f"its {plan.max_steps} steps are used up"
     if not len(rows):
         raise unfinished(frozen, state, stop, None, budget)
     run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows), states=states)
     if int(state.status) != DONE:
         raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
-    if not circuit.is_traced:
-        return plain_waveforms(circuit, plan, run)
-    return waveforms_with_derivatives(circuit, plan, run)
+    return run
+
+
+def shown(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
+    """The waveforms of a run, with derivatives where the circuit's parameters have them."""
+    return waveforms_with_derivatives(circuit, plan, run) if circuit.is_traced else plain_waveforms(circuit, plan, run)
 
 
 def make_plan(

@@ -12,11 +12,13 @@ import xarray
 
 from analogsnn.calibrate import FitWarning, Parameter, Target, fit
 from analogsnn.calibrate._fit_spec import _netlist, _Spec
+from analogsnn.calibrate._problem import Counter, Problem, runs_of
 from analogsnn.calibrate._targets import read_columns
-from analogsnn.circuit import use_float64
+from analogsnn.circuit import Circuit, use_float64
 from analogsnn.documents import read_toml
 from analogsnn.errors import InputError
 from analogsnn.netlist import read_netlist
+from analogsnn.transient import transient
 from analogsnn.waveforms import Waveforms
 
 use_float64()
@@ -150,7 +152,7 @@ def test_bad_input(make, sentence):
 
 
 def test_gaps_are_said():
-    with pytest.warns(FitWarning, match="has 1 gaps, the first from 0.002 to 1 s"):
+    with pytest.warns(FitWarning, match="has 1 gap, the first from 0.002 to 1 s"):
         Target("trace", "out", np.ones(4), [0.0, 0.001, 0.002, 1.0])
 
 
@@ -204,11 +206,30 @@ def test_command_fits_a_circuit(run, folder):
     assert "Convergence" in (folder / "o.html").read_text()
 
 
+def test_a_value_and_its_derivatives_are_one_run(folder):
+    circuit = Circuit.from_netlist(read_netlist(folder / "deck.cir"))
+    t, v = np.loadtxt(folder / "out.csv", delimiter=",", skiprows=1).T
+    targets = [Target("trace", "out", v, t, sigma=1e-3)]
+    parameters = [Parameter("c1.c", 5e-9, 500e-9), Parameter("param.vin", 0.1, 5.0, log=False)]
+    counter = Counter()
+    kept = Problem(runs_of(circuit, targets, None, "reference", counter), (), {}, targets, parameters, [""], counter)
+
+    def again(values):
+        return transient(circuit.replace(values), targets[0].axis[-1] * 1.02, save=["out"], save_at=targets[0].axis)
+
+    anew = Problem(again, (), {}, targets, parameters, [""], Counter())
+    x = np.array([0.4, 0.3])
+    assert kept.cost(x) == anew.cost(x)
+    np.testing.assert_array_equal(kept.jacobian(x), anew.jacobian(x))
+    assert counter.runs == 1
+
+
 @pytest.mark.parametrize(
     ("change", "status", "sentence"),
     [
         (('"param.vin"]\nmin = 0.1\nmax = 5.0', '"param.vin"]\nmin = 1.1\nmax = 5.0'), 1, "ends at a bound"),
         (('node = "out"', 'node = "ouch"'), 2, "no node of that name; there are vdd, in, out"),
+        (('node = "out"', 'node = "in"'), 2, "'c1.c' moves none of the targets; leave it out"),
         (('file = "out.csv"', 'file = "no.csv"'), 2, "no.csv: cannot be read"),
         (("min = 5e-9", "min = 5e-9\nmid = 3"), 2, "unknown key 'mid'"),
         (("min = 5e-9", "min = 50e-9"), 2, "lies outside its bounds"),
@@ -264,10 +285,12 @@ def test_another_card_takes_the_place_of_the_deck_s(folder):
     assert "ekv_nn" in netlist.params
 
 
-def test_times_in_milliseconds_are_suspected(run, folder):
+@pytest.mark.parametrize(
+    ("factor", "said"), [(1e3, "Is it in ms?"), (1e-3, "1/1034 of the run of 0.003 s. Look at the")]
+)
+def test_times_that_are_off_by_a_thousand_are_suspected(run, folder, factor, said):
     t, v = np.loadtxt(folder / "out.csv", delimiter=",", skiprows=1).T
-    np.savetxt(folder / "out.csv", np.stack([1e3 * t, v], 1), delimiter=",")
+    np.savetxt(folder / "out.csv", np.stack([factor * t, v], 1), delimiter=",")
     (folder / "spec.toml").write_text(SPEC)
     code, _, err = run("fit", folder / "spec.toml")
-    assert code == 2
-    assert "Is it in ms?" in err
+    assert (code, said in err) == (2, True), err

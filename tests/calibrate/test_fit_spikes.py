@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analogsnn.calibrate import FitWarning, Parameter, Target, fit
-from analogsnn.calibrate._search import windows
+from analogsnn.calibrate._search import LOOSE, windows
 from analogsnn.circuit import use_float64
 from analogsnn.waveforms import Waveforms
 
@@ -90,7 +90,9 @@ def test_windows_grow_spike_by_spike():
     parts = recording().parts()
     counts = [next(t.values.size for t in stage if t.kind == "spike_times") for stage in windows(parts)]
     many = len(recording().events().times)
-    assert counts == [1, 2, many]
+    assert counts == [1, 2, many]  # and then all of them, as exactly as they are known
+    whole = next(t for t in windows(parts)[-1] if t.kind == "spike_times")
+    assert np.all(whole.spread >= LOOSE * np.diff(whole.values, prepend=0.0))
     lengths = [stage[0].values.size for stage in windows(parts)]
     assert lengths == sorted(lengths)
     # Midway between the spikes
@@ -127,3 +129,13 @@ def test_rates_over_a_swept_value():
         fit(clock, [Target("fi", "v", 1e-3 / (1.3 * periods), periods, sweep="drive", threshold=0.5)],
             [Parameter("scale", 0.5, 2.0, 1.1)])  # fmt: skip
     assert any("about 0.001 times those of the simulation" in str(warning.message) for warning in caught)
+
+
+def test_jitter_counts_where_the_recording_is_steep_and_not_for_its_noise():
+    t = np.arange(0.0, 2e-3, 1e-6)
+    steep = np.where(t < 1e-3, 0.0, 0.5) + SIGMA * np.random.default_rng(5).standard_normal(t.size)
+    spread = Target("trace", "v", steep, t, sigma=SIGMA, jitter=2e-6).spread
+    edge = (t > 0.9985e-3) & (t < 1.0005e-3)
+    # At the two samples beside the edge half a volt over two intervals; the noise of a slope is 1 % of it
+    assert spread[edge] == pytest.approx(0.5, rel=0.05)
+    assert np.mean(spread[~edge] == SIGMA) > 0.999

@@ -12,7 +12,7 @@ from analogsnn.circuit import Circuit
 from analogsnn.errors import InputError
 from analogsnn.measure import value_at
 from analogsnn.netlist import read_netlist_text
-from analogsnn.transient import transient
+from analogsnn.transient import Repeated, transient
 
 DECK = "rc\nV1 a 0 sin(0 1 1meg)\nR1 a b 1k\nC1 b 0 1n\nR2 b c 1k\nC2 c 0 1n\n.tran 10n 4u\n"
 # Bytes a step that stay between the run and its derivatives: numbers of 8 bytes for t, h, the segment and the one
@@ -34,6 +34,24 @@ def filters() -> Circuit:
 def test_second_derivatives_are_refused(filters):
     with pytest.raises(InputError, match="second derivatives of a run are not offered"):
         jax.jit(jax.grad(jax.grad(lambda c: late(filters, c, 1e-6, max_steps=256)[0])))(1e-9)
+
+
+def test_the_last_runs_are_kept(filters):
+    """Derivatives along a run that is kept: tests/calibrate/test_fit.py."""
+    stop = 1e-6
+    repeated = Repeated(stop, save=["c"], save_at=np.linspace(0.0, stop, 11))
+
+    def kept(c):
+        waves = repeated(filters.replace({"c1.c": c}))
+        return value_at(waves.time, waves.voltage("c"), stop)
+
+    assert kept(1e-9) == kept(1e-9) == late(filters, 1e-9, stop)[0]
+    assert repeated.runs == 1
+    assert kept(2e-9) == late(filters, 2e-9, stop)[0]
+    assert repeated.runs == 2
+    assert not repeated.known(filters.replace({"c1.c": 1e-9}))  # one is kept
+    with pytest.raises(InputError, match="not known under jit"):
+        jax.jit(kept)(1e-9)
 
 
 def test_memory_of_derivatives_grows_with_the_kept_nodes_alone(filters):

@@ -33,12 +33,12 @@ MAX_STEPS = 1 << 16
 REVERSED = (1, 3, 10)
 
 
-def no_phases(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
+def no_phases(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any, weight: Any) -> tuple[Any, Any]:
     """Plain differentiation of the steps."""
     return jnp.zeros_like(by_t), jnp.zeros((len(f), len(f), len(h)))
 
 
-def one_phase(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
+def one_phase(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any, weight: Any) -> tuple[Any, Any]:
     """One phase for all states, by least squares."""
     tied = 1 / (jnp.sum(f[:, 0] ** 2, axis=0) + _transport.STILL**2)
     return jnp.zeros_like(by_t), jnp.broadcast_to(tied, (len(f), len(f), len(h)))

@@ -36,6 +36,8 @@ STILL = 1e-2
 # off with either, two synchronised cells 4.5e-3, a driven neuron 3.6e-4 and 1.0e-4, two that inhibit each other 2.5e-3
 # and 4.4e-3.
 TIE = 1e3
+# A step begins at a corner when it lies no further behind it than this part of its length: what rounding leaves.
+AT_CORNER = 1e-6
 
 
 class Transported(NamedTuple):
@@ -138,7 +140,10 @@ def frames_of(
     )
     rises, slopes = (jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes)))
     velocity = _product(inverse, rises)
-    felt, tied = _ties(pattern, inverse, velocity, slopes, h, _product(inverse, by_times))
+    # Behind a corner of the inputs velocities have jumped, and a state's derivative over its new velocity is its phase,
+    # while that of the source may be anything: of a pulse's height it runs through the whole ramp.
+    weight = jnp.where(t - line.edge < AT_CORNER * h, 1.0, TIE)
+    felt, tied = _ties(pattern, inverse, velocity, slopes, h, _product(inverse, by_times), weight)
     # M φ at each stage, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of state and time. Its dy/dt is a function of
     # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
     # node is stiff.
@@ -260,12 +265,12 @@ def transported_step(
     return step
 
 
-def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any) -> tuple[Any, Any]:
+def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any, weight: Any) -> tuple[Any, Any]:
     """What makes the phase of each state, in s: the phases are tied @ (f δy + felt · pushed).
 
     They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h
-    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the ratio of
-    the two,
+    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the `weight`
+    of the two,
 
         Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
 
@@ -278,7 +283,7 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
     **Arguments**: at the start, the stages and the end of the step, since what is at rest at its start may follow
     something before its end (with the start, the middle and the end alone a driven neuron was twenty times worse): `f
     [state, stage, step]`, velocities, and `slopes [entry, stage, step]`, of which `inverse` makes ∂f/∂y; without the
-    start, `by_t [state, stage, step]`, ∂f/∂t.
+    start, `by_t [state, stage, step]`, ∂f/∂t; `weight [step]`, r.
 
     **Returns** `felt [state, stage, step]`, of the derivative of f by the sources times theirs, and `tied [state,
     state, step]`.
@@ -294,10 +299,10 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
     stages = jnp.moveaxis(slopes, 1, 0), jnp.moveaxis(f, 1, 0)
     pull, follows = jax.lax.scan(stronger, jnp.zeros((n, n, len(h))), stages)
     pull, follows = pull * (1 - np.eye(n))[:, :, None], jnp.moveaxis(follows[1:], 0, 1)
-    tie = TIE * (pull**2 + pull.transpose(1, 0, 2) ** 2)
+    tie = weight * (pull**2 + pull.transpose(1, 0, 2) ** 2)
     driven = by_t * follows
-    own = f[:, 0] ** 2 + STILL**2 + TIE * jnp.sum(driven**2, axis=1)
-    return TIE * driven * follows, _inverse_of_tied(own, tie)
+    own = f[:, 0] ** 2 + STILL**2 + weight * jnp.sum(driven**2, axis=1)
+    return weight * driven * follows, _inverse_of_tied(own, tie)
 
 
 def _inverse_of_tied(own: Any, tie: Any, smallest: int | None = None) -> Any:

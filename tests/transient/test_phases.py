@@ -22,7 +22,7 @@ from analogsnn.transient._loop import equation
 from analogsnn.transient._rosenbrock import rosenbrock_step
 from analogsnn.transient._start import start_state
 from analogsnn.transient._tableaus import RODAS4, RODAS5P
-from analogsnn.transient._transport import _ties, transported_step, whole, without_wiring
+from analogsnn.transient._transport import TIE, _ties, transported_step, whole, without_wiring
 
 from .coupled import read
 
@@ -32,13 +32,13 @@ LATE = -3e-7  # s
 EXACT = 1e-9
 
 
-def phases(f: Any, by_y: Any, d_y: Any, by_t: Any = 0.0, pushed: Any = 0.0) -> np.ndarray:
+def phases(f: Any, by_y: Any, d_y: Any, by_t: Any = 0.0, pushed: Any = 0.0, weight: float = TIE) -> np.ndarray:
     """Of one step: `[point, state]` numbers, the first at the start, and `[stage, state]` of what the sources do."""
     f, by_y = np.asarray(f, dtype=float), np.asarray(by_y, dtype=float)
     by_t, pushed = (np.broadcast_to(np.asarray(a, dtype=float), f[1:].shape).T[..., None] for a in (by_t, pushed))
     n = f.shape[1]
     every, slopes = Pattern(np.ones((n, n))), np.moveaxis(by_y.reshape(len(f), -1), 0, 1)[..., None]
-    felt, tied = _ties(every, np.eye(n), f.T[..., None], slopes, np.array([H]), by_t)
+    felt, tied = _ties(every, np.eye(n), f.T[..., None], slopes, np.array([H]), by_t, np.array([weight]))
     return np.asarray(tied[..., 0] @ (f[0] * np.asarray(d_y) + jnp.sum(felt * pushed, axis=1)[:, 0]))
 
 

@@ -22,6 +22,7 @@ from ._run import in_groups as in_groups
 from ._run import prepare_chips as prepare_chips
 from ._run import preparing_work as preparing_work
 from ._run import run_all as run_all
+from ._run import side_by_side as side_by_side
 from ._score import Answer as Answer
 from ._score import Score as Score
 from ._score import Truth as Truth

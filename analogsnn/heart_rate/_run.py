@@ -100,8 +100,8 @@ def prepare_chips(
     drives = _in_threads(
         lambda group: trim(first.network, boundaries, group, currents, dt=dt, progress=progress), _groups(tuned)
     )
-    each = np.concatenate(drives) if trimmed else np.repeat(np.concatenate(drives), count, axis=0)
-    return [Chip(m, built(d, currents)) for m, d in zip(production, each, strict=True)]
+    mappings = [built(d, currents) for d in np.concatenate(drives)]
+    return [Chip(m, mappings[k if trimmed else 0]) for k, m in enumerate(production)]
 
 
 def run_all(
@@ -164,6 +164,13 @@ def run_all(
             )
         )
     return runs
+
+
+def side_by_side(first: Callable[[], Done], second: Callable[[], Task]) -> tuple[Done, Task]:
+    """What two chains of work that do not need each other make, each where the other leaves a core idle."""
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        return first(), other.result()
 
 
 def in_groups(work: Callable[[list[Task]], Sequence[Done]], members: Sequence[Task]) -> list[Done]:

@@ -17,6 +17,7 @@ from ..heart_rate import (
     rise_network,
     run_all,
     shipped_recording,
+    side_by_side,
 )
 from ..heart_rate._demo import EXCERPT, ZONES
 from ..heart_rate._figures import rate_figure, zone_figure
@@ -72,26 +73,35 @@ def run(chips: int = 20, seed: int = 1, *, reduced: bool = False) -> Result:
     if reduced:
         return _reduced(source, chips, seed)
 
-    members = prepare_chips(ZONES, chips, seed=seed, dt=DT)
-    series = retimed(source, ZONES, seed=seed)
-    median = 98.8  # of the recording; the boundary that the demonstration uses too
-    noises = [(with_noise([series], level, seed)[0], members[:NOISY]) for level in NOISE]
-    semi, *noisy_runs = run_all([(series, members), *noises], ZONES, dt=DT)
-    narrow = prepare_chips((median,), chips, seed=seed, dt=DT)
-    (excerpt,) = run_all([(recording.excerpt(half, EXCERPT), narrow)], (median,), dt=DT)
-    same, _ = held(members, ZONES, source, SILENCE, seed)
-    alone = kept_alone(chips, seed, SILENCE)
+    def of_zones():
+        members = prepare_chips(ZONES, chips, seed=seed, dt=DT)
+        series = retimed(source, ZONES, seed=seed)
+        median = 98.8  # of the recording; the boundary that the demonstration uses too
+        noises = [(with_noise([series], level, seed)[0], members[:NOISY]) for level in NOISE]
+        semi, *noisy_runs = run_all([(series, members), *noises], ZONES, dt=DT)
+        narrow = prepare_chips((median,), chips, seed=seed, dt=DT)
+        (excerpt,) = run_all([(recording.excerpt(half, EXCERPT), narrow)], (median,), dt=DT)
+        same, _ = held(members, ZONES, source, SILENCE, seed)
+        alone = kept_alone(chips, seed, SILENCE)
+        sizes = [by_size(size, chips, seed) for size in SIZES]
+        return members, semi, noisy_runs, excerpt, same, alone, sizes
 
-    watchers = detectors(BOUNDARIES, min(WATCHERS, chips), FRESH + seed)
-    course = Course()
-    series = [course.series(source, s, seed=seed + k) for k, s in enumerate(starts)]
-    found = detected(watchers * RISES, series, course)
-    rates = unchanging(len(watchers) * CONTROLS, seed)
-    still = calm(watchers, source, rates, LASTING, JITTERS, seed)
-    short = [QUICK.series(source, s, seed=100 + seed + k) for k, s in enumerate(starts[: len(watchers)])]
-    shaken = detected(watchers * len(SHAKEN), [r for level in SHAKEN for r in with_noise(short, level, seed)], QUICK)
-    rises = [Flags(QUICK, shaken.when[k * len(short) : (k + 1) * len(short)]) for k in range(len(SHAKEN))]
-    sizes = [by_size(size, chips, seed) for size in SIZES]
+    def of_rises():
+        watchers = detectors(BOUNDARIES, min(WATCHERS, chips), FRESH + seed)
+        course = Course()
+        series = [course.series(source, s, seed=seed + k) for k, s in enumerate(starts)]
+        found = detected(watchers * RISES, series, course)
+        rates = unchanging(len(watchers) * CONTROLS, seed)
+        still = calm(watchers, source, rates, LASTING, JITTERS, seed)
+        short = [QUICK.series(source, s, seed=100 + seed + k) for k, s in enumerate(starts[: len(watchers)])]
+        shaken = detected(
+            watchers * len(SHAKEN), [r for level in SHAKEN for r in with_noise(short, level, seed)], QUICK
+        )
+        rises = [Flags(QUICK, shaken.when[k * len(short) : (k + 1) * len(short)]) for k in range(len(SHAKEN))]
+        return watchers, found, still, rises
+
+    (watchers, found, still, rises), zones = side_by_side(of_rises, of_zones)
+    members, semi, noisy_runs, excerpt, same, alone, sizes = zones
 
     numbers = _of_zones(semi, excerpt) | _of_holding(same, alone, SILENCE) | _of_flags(found, len(watchers))
     numbers |= _of_calm(still)

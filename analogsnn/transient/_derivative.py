@@ -18,7 +18,7 @@ from ._loop import DONE, advance, equation, start
 from ._operating_point import FIRST_STEP
 from ._plan import Plan, Points, Run, states_of, step_segments
 from ._points import node_waveforms, waveforms
-from ._replay import Steps, replay
+from ._replay import Steps, one_of_few, replay
 from ._rosenbrock import interpolate, interpolated_slope
 from ._start import start_in_graph, start_with_derivative
 from ._transport import without_wiring
@@ -39,8 +39,8 @@ def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
 
 def _finish(circuit: Circuit, plan: Plan, run: Run, inputs: Any, x: Any) -> Waveforms:
     numbers = {"steps": len(run.rows) if run.count is None else run.count, "rejected": run.rejected}
-    if run.count is not None and plan.grid is None:
-        numbers["n_valid"] = run.count * TRACED_POINTS + 1
+    if run.points.valid is not None:
+        numbers["n_valid"] = run.points.valid
     if plan.keep.nodes is None:
         return waveforms(circuit, run.points.t, x, segment=run.points.segment, inputs=inputs, **numbers)
     return node_waveforms(circuit, plan.keep, run.points.t, x, run.points.segment, inputs, **numbers)
@@ -49,26 +49,34 @@ def _finish(circuit: Circuit, plan: Plan, run: Run, inputs: Any, x: Any) -> Wave
 def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
     """The same waveforms from the same steps, now with the derivatives of the traced parameters.
 
+    Unless the times were given, there are more points than valid ones, of a number that is one of few: what is worked
+    out from them is compiled for each.
+
     **Raises** `InputError` for the gain of an E element, by which derivatives are not offered.
     """
     topology, values = circuit.topology, circuit.values()
     refuse_traced_gains(values)
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
+    if run.count is None and plan.grid is None:
+        run = run._replace(points=_padded(run.points))
     begin, end, dense = states_of(plan, run)
     library = jnp if is_traced(run.states) else np
-    steps = Steps(run.rows[:, 0], run.rows[:, 1], _segments(run), run.states[:-1])
+    # Reverse mode keeps the steps: of the rows, no more than these columns.
+    steps = Steps(library.array(run.rows[:, 0]), library.array(run.rows[:, 1]), _segments(run), run.states[:-1])
     wiring = jax.tree.map(jax.lax.stop_gradient, parts.currents.wiring)
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
         start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps,
         library.stack([begin, end, *dense, 0.0 * begin], axis=1), run.count,
     )  # fmt: skip
-    seen = _at_points(taken, run)
-    if circuit.topology.states and plan.keep.nodes is not None:
-        return _of_nodes(circuit, plan, run, inputs, seen)
+    seen = _seen(taken, run.points.step, run.points.theta, run.rows[run.points.step, 1])
     waves = _finish(circuit, plan, run, inputs, seen.x)
-    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(seen.x), seen)
+    s = _of_states(circuit, plan)
+    if s is None:
+        return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(seen.x), seen)
+    shift, rates = _phases(tuple(_followed(circuit, plan, waves.nodes)), s, seen)
+    return dataclasses.replace(waves, shift=shift, pace=seen.pace, rates=rates, current_rates=waves.currents)
 
 
 class Seen(NamedTuple):
@@ -83,28 +91,14 @@ class Seen(NamedTuple):
     pace: Any
 
 
-def _at_points(taken: Any, run: Run) -> Seen:
-    points = run.points
-    if is_traced(points.step):
-        return _seen(taken, points.step, points.theta, run.rows[points.step, 1])
-    # Few lengths are ever compiled for; cutting off is one small program for each.
+def _padded(points: Points) -> Points:
     count = len(points.t)
-    index = np.minimum(np.arange(_padded(count)), count - 1)
-    step = points.step[index]
-    return _cut(_seen(taken, step, points.theta[index], run.rows[step, 1]), count)
-
-
-def _padded(count: int) -> int:
-    unit = max(LEAST_POINTS, 2 ** (int(np.log2(max(count, 1))) - 2))
-    return -(-count // unit) * unit
-
-
-@partial(jax.jit, static_argnames="count")
-def _cut(seen: Seen, count: int) -> Seen:
-    return jax.tree.map(lambda a: a[:count], seen)
+    more = one_of_few(count, LEAST_POINTS) - count
+    return Points(*(np.pad(array, (0, more), mode="edge") for array in points[:4]), valid=count)
 
 
 @jax.jit
+@jax.checkpoint
 def _seen(taken: Any, step: Any, theta: Any, h: Any) -> Seen:
     own, theta = taken[step], theta[:, None]
     start, end, *dense, shift = (own[:, i] for i in range(own.shape[1]))
@@ -147,32 +141,32 @@ def _followed(circuit: Circuit, plan: Plan, nodes: tuple[str, ...]) -> list[int 
     return found
 
 
-def _of_nodes(circuit: Circuit, plan: Plan, run: Run, inputs: Any, seen: Seen) -> Waveforms:
-    """Waveforms of the kept nodes alone, with their rates and with the phases that points may move along.
+def _of_states(circuit: Circuit, plan: Plan) -> np.ndarray | None:
+    """The kept nodes as sums of kept states, `[node, kept state]`; None where sources or gains have a part in one."""
+    topology = circuit.topology
+    if plan.keep.nodes is None or topology.gains or not topology.states:
+        return None
+    rows = [topology.nodes.index(node) for node in plan.keep.nodes]
+    s, p = structure_without_gains(topology)
+    return None if np.any(p[rows]) else s[rows][:, list(plan.kept)]
+
+
+@partial(jax.jit, static_argnames="followed")
+def _phases(followed: tuple[int | None, ...], s: Any, seen: Seen) -> tuple[Any, Any]:
+    """Phases and rates of nodes that are sums of states, each `[node, point]`.
 
     A node that follows one state has its phase; any other has that of the fastest state, and a rate without
     derivative.
     """
-    waves = _finish(circuit, plan, run, inputs, seen.x)
-    followed = _followed(circuit, plan, waves.nodes)
+    frozen = jax.lax.stop_gradient(seen.slope)
     shift = [seen.pace if column is None else seen.shift[:, column] for column in followed]
-    topology, t = circuit.topology, jnp.asarray(run.points.t)
-    rows = [topology.nodes.index(node) for node in waves.nodes]
-    if not topology.gains:
-        s, p = structure_without_gains(topology)
-        if not np.any(p[rows]):
-            s = s[rows][:, list(plan.kept)]
-            frozen = jax.lax.stop_gradient(seen.slope)
-            rates = [(frozen if c is None else seen.slope) @ row for c, row in zip(followed, s, strict=True)]
-            return dataclasses.replace(
-                waves, shift=jnp.stack(shift), pace=seen.pace, rates=jnp.stack(rates),
-                current_rates=np.zeros((0, len(t))),
-            )  # fmt: skip
-    return _with_phases(circuit, plan, run, waves, jax.lax.stop_gradient(seen.x), seen)
+    rates = [(frozen if column is None else seen.slope) @ row for column, row in zip(followed, s, strict=True)]
+    return jnp.stack(shift), jnp.stack(rates)
 
 
 def _with_phases(circuit: Circuit, plan: Plan, run: Run, waves: Waveforms, x: Any, seen: Seen) -> Waveforms:
-    """The same for waveforms of all nodes and branches; the rates' own derivatives are those of their states alone."""
+    """Waveforms of any nodes and branches with phases and rates; the rates' own derivatives are those of their states
+    alone."""
     frozen, t = circuit.frozen(), jnp.asarray(run.points.t)
     slope = jax.lax.stop_gradient(seen.slope)
 
@@ -234,4 +228,5 @@ def _fixed_points(plan: Plan, run: Run) -> Points:
     theta = jnp.where(step < run.count, theta, 1.0)
     step = jnp.concatenate([jnp.zeros(1, dtype=int), jnp.minimum(step, run.count - 1)])
     theta = jnp.concatenate([jnp.zeros(1), theta])
-    return Points(t0[step] + theta * h[step], step, theta, _segments(run)[step])
+    valid = run.count * TRACED_POINTS + 1
+    return Points(t0[step] + theta * h[step], step, theta, _segments(run)[step], valid)

@@ -45,12 +45,16 @@ class Plan(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Where waveforms are given, `[point]`: times in s, the step and the fraction of it, the segment of the inputs."""
+    """Where waveforms are given, `[point]`: times in s, the step and the fraction of it, the segment of the inputs.
+
+    `valid`: how many of them count, where those after repeat the last; else None.
+    """
 
     t: Any
     step: Any
     theta: Any
     segment: Any
+    valid: Any = None
 
 
 class Run(NamedTuple):

@@ -87,13 +87,12 @@ def waveforms(
         inputs = Inputs(*(jax.tree.map(jnp.asarray, field) for field in inputs))
     library = jnp if is_traced(x) or is_traced(t) or circuit.is_traced else np
     length = PIECE if _is_known(t) else count
-    for begin in range(0, count, length):
-        index = np.minimum(np.arange(begin, begin + length), count - 1)
-        given = inputs if moving else library.asarray(inputs)[index]
-        v, i = _piece(topology, extended(values), moving, values, given, place[index], t[index], x[index])
-        voltages.append(library.asarray(v)[: count - begin])
-        flows.append(library.asarray(i)[: count - begin])
-    v, i = library.concatenate(voltages).T, library.concatenate(flows).T
+    each = [inputs] * -(-count // length) if moving else _pieces(inputs, length)
+    for given, at, when, where in zip(each, *(_pieces(a, length) for a in (place, t, x)), strict=True):
+        v, i = _piece(topology, extended(values), moving, values, given, at, when, where)
+        voltages.append(library.asarray(v))
+        flows.append(library.asarray(i))
+    v, i = library.concatenate(voltages)[:count].T, library.concatenate(flows)[:count].T
     shown = {node: v[k] for k, node in enumerate(topology.nodes)}
     through = {element.name: i[k] for k, element in enumerate(topology.branches)}
     for element, value in _observed(circuit, shown, through, t):
@@ -109,6 +108,17 @@ def waveforms(
         time=t, voltages=_rows(library, shown, count), nodes=tuple(shown), currents=_rows(library, through, count),
         branches=tuple(through), supply=circuit.netlist.supply, variable=variable, **numbers,
     )  # fmt: skip
+
+
+def _pieces(array: Any, length: int) -> list[Any]:
+    """Pieces of `length`, the last filled up with its last; cut rather than indexed, so that derivatives in reverse
+    mode are joined, where those of every index would be as long as the array."""
+    library = array.__array_namespace__()
+    pieces = library.split(array, list(range(length, len(array), length)))
+    short = len(pieces[-1])
+    if short < length:
+        pieces[-1] = pieces[-1][np.minimum(np.arange(length), short - 1)]
+    return pieces
 
 
 def node_waveforms(

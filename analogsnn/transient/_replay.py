@@ -49,19 +49,20 @@ def replay(
     **Arguments**: `y [state]`: the start, with its derivatives. `count`: how many steps are valid where that is not
     known before (under jit); the rest do nothing.
     """
-    total = len(steps.t)
+    total, piece = len(steps.t), _piece_length(topology, tableau)
     inputs = jax.tree.map(jnp.asarray, inputs)
     one = partial(_chunk, topology, tableau, kept, wiring, numbers, inputs)
     previous = steps.segment[np.maximum(np.arange(total) - 1, 0)]
     known = steps, previous, values
     if count is not None:
-        return one(y, _lengthened(known, _rounded(total, _piece_length(topology, tableau))), count)[1]
+        return one(y, _in_pieces(_lengthened(known, -(-total // piece) * piece), piece), count)[1]
     found = []
     for begin in range(0, total, CHUNK):
+        # Views of the run's own arrays, which reverse mode keeps as they are: of a long run there is one copy.
         part = jax.tree.map(lambda a, k=begin: np.asarray(a[k : k + CHUNK]), known)
-        y, taken = one(y, _lengthened(part, CHUNK), min(total - begin, CHUNK))
+        y, taken = one(y, _in_pieces(_lengthened(part, CHUNK), piece), min(total - begin, CHUNK))
         found.append(taken)
-    return _joined(found, y)
+    return _joined(found + [found[-1]] * (one_of_few(len(found)) - len(found)), y)
 
 
 @jax.jit
@@ -70,8 +71,11 @@ def _joined(found: list[Any], y: Any) -> Any:
     return jnp.concatenate(found) + 0.0 * jnp.sum(y)
 
 
-def _rounded(total: int, length: int) -> int:
-    return -(-total // length) * length
+def one_of_few(count: int, least: int = 1) -> int:
+    """The next of few lengths, at most a quarter longer than `count` and a multiple of `least`: each one that occurs is
+    compiled for."""
+    unit = max(least, 2 ** (int(np.log2(max(count, 1))) - 2))
+    return int(-(-count // unit) * unit)
 
 
 def _lengthened(known: Any, length: int) -> Any:
@@ -81,6 +85,10 @@ def _lengthened(known: Any, length: int) -> Any:
         return a[np.minimum(np.arange(length), len(a) - 1)] if len(a) < length else a
 
     return jax.tree.map(one, known)
+
+
+def _in_pieces(known: Any, length: int) -> Any:
+    return jax.tree.map(lambda a: a.reshape(-1, length, *a.shape[1:]), known)
 
 
 def _piece_length(topology: Topology, tableau: Tableau) -> int:
@@ -94,11 +102,10 @@ def _chunk(
     topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
     y: Any, known: Any, count: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The state after all steps, and `values` with their derivatives."""
-    length, piece = _piece_length(topology, tableau), _piece(topology, tableau, kept)
-    pieces = len(known[1]) // length
-    index = jnp.arange(pieces * length).reshape(pieces, length)
-    known = jax.tree.map(lambda a: a.reshape(pieces, length, *a.shape[1:]), known)
+    """The state after all steps, and `values` with their derivatives; all that is known is in pieces, `[piece, step,
+    …]`."""
+    piece = _piece(topology, tableau, kept)
+    index = jnp.arange(known[1].size).reshape(known[1].shape)
 
     @partial(jax.checkpoint, prevent_cse=False)
     def body(y: Any, given: Any) -> Any:

@@ -162,8 +162,7 @@ def _march(
     parts = equation(circuit.topology, extended(values), values)
     vectors = 1 + len(plan.tableau.dense)
     columns = [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]
-    pieces: list[np.ndarray] = []
-    states = [x0[None]]
+    rows, states = np.empty((0, len(columns))), x0[None].copy()
     done, began = 0, time.monotonic()
     portion = CAPACITY if timeout is None else min(CAPACITY, FIRST_PORTION)
     while True:
@@ -172,18 +171,25 @@ def _march(
         state = advance(circuit.topology, plan.tableau, CAPACITY, parts, inputs, plan.control, state, limit)
         count = int(state.count)
         found = np.asarray(state.rows)[:count]
-        pieces.append(found[:, columns])
+        _append(rows, found[:, columns])
         if with_states:
-            states.append(found[:, 2 : 2 + n].copy())
+            _append(states, found[:, 2 : 2 + n])
         done += count
         if progress is not None:
             progress(float(state.t))
         now = time.monotonic()
         late = timeout is not None and now - began > timeout
         if int(state.status) != BUDGET or done >= plan.max_steps or late:
-            return np.concatenate(pieces), np.concatenate(states) if with_states else None, state, late
+            return rows, states if with_states else None, state, late
         if timeout is not None and now - called < LATENESS * timeout:
             portion = min(2 * portion, CAPACITY)
+
+
+def _append(rows: np.ndarray, more: np.ndarray) -> None:
+    """Append to rows where they are: of a long run there is never a second copy."""
+    begin = len(rows)
+    rows.resize((begin + len(more), rows.shape[1]), refcheck=False)
+    rows[begin:] = more
 
 
 def unfinished(

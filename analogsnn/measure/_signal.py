@@ -237,7 +237,8 @@ def value_at(time: Any, values: Any, at: Any, what: str = "the signal", *, rate:
         if not low - slack <= where <= high + slack:
             raise InputError(f"{what} is asked for at {where:g}, but it spans {low:g} to {high:g} only.")
     i = xp.searchsorted(time, xp.asarray(at, dtype=time.dtype), side="right") - 1
-    i = xp.clip(i, 0, time.shape[0] - 2)
+    # Points that repeat the last one have no line between them: at the end it is that of the interval before.
+    i = xp.clip(xp.minimum(i, xp.searchsorted(time, time[-1]) - 1), 0, time.shape[0] - 2)
     width = time[i + 1] - time[i]
     share = xp.where(width > 0, (at - time[i]) / xp.where(width > 0, width, 1.0), 0.0)
     line = values[i] + share * (values[i + 1] - values[i])

@@ -39,6 +39,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gradient_methods import by_diffrax, no_phases, one_phase, phases_by
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 from transient import TRAP, array_text, machine, run_ngspice
 
@@ -287,8 +288,9 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         "plain, fast": (ORANGE, "^--"), "diffrax, forward": ("#7b4fa3", "d-"), "diffrax, adjoint": ("#7b4fa3", "x"),
         "differences": (GREY, ":"),
     }  # fmt: skip
+    lines: dict[str, Any] = {}
     with drawing():
-        figure = new_figure(4.2, 10.0)
+        figure = new_figure(4.2, 11.5)
         panels = figure.subplots(1, len(result), sharey=True)
         for panel, (title, methods) in zip(panels, result.items(), strict=True):
             for method, errors in methods.items():
@@ -297,13 +299,15 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
                 colour, style = styles[method]
                 spikes = [k for k, error in enumerate(errors, 1) if error is not None]
                 shown = [max(error, 1e-9) for error in errors if error is not None]
-                panel.semilogy(spikes, shown, style, color=colour, markersize=3.5 + 3 * (style == "x"), label=method)
+                size = 3.5 + 3 * (style == "x")
+                (lines[method],) = panel.semilogy(spikes, shown, style, color=colour, markersize=size)
             panel.set_title(title)
             panel.set_xlabel("spike")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.grid(color=GREY, alpha=0.2, linewidth=0.6)
             panel.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")
         panels[0].set_ylabel("relative error of dt/dC")
-        panels[0].legend()
+        figure.legend(lines.values(), lines.keys(), loc="outside right upper")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=110, metadata={"Software": None})
 

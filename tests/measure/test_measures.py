@@ -125,7 +125,7 @@ def test_padding_changes_nothing():
     assert float(measure.value_at(padded.time, v, 6.0)) == 1.8
     assert float(measure.mean(padded.time, v)) == pytest.approx(float(measure.mean(TIME, SPIKES)))
     assert float(measure.integral(padded.time, v)) == pytest.approx(float(measure.integral(TIME, SPIKES)))
-    # At the end too a value lies on the line of the last interval, here 1.8 V in a second, and not between two paddings.
+    # At the end too a value lies on the line of the last interval, here 1.8 V in a second, not between two paddings.
     slope = jax.grad(lambda a: measure.value_at(jnp.asarray(padded.time), jnp.asarray(v), a))(6.0)
     assert float(slope) == pytest.approx(1.8, rel=1e-6)
 

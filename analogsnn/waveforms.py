@@ -33,7 +33,8 @@ class Waveforms:
     - `supply`: the largest DC source to ground in V, or None: half of it is the default spike threshold.
     - `variable`: `"time"`, the name of the swept source, or `"op"` for a single operating point.
     - `n_valid`: number of valid points, or None: all. **Points after them repeat the last valid one**, in time and in
-      value, so that measures need not know: an interval of no length holds no crossing and no area.
+      value, so that measures need not know: an interval of no length holds no crossing and no area. So it is under
+      `jit` and `vmap`, and in runs with derivatives, unless `save_at` was given.
     - `shift`, `pace`, `rates`, `current_rates`: of differentiable runs only, for `along` and `moving`. Inside a spike
       the derivative of a voltage at a fixed time is huge; `shift [node, n]` is zero in value and its derivative is by
       how much the node's phase moves (s); `pace [n]` is that of the fastest node of each point; `rates [node, n]` is

@@ -100,8 +100,9 @@ def _padded(points: Points) -> Points:
 @jax.jit
 @jax.checkpoint
 def _seen(taken: Any, step: Any, theta: Any, h: Any) -> Seen:
-    own, theta = taken[step], theta[:, None]
-    start, end, *dense, shift = (own[:, i] for i in range(own.shape[1]))
+    # Split rather than indexed: in reverse mode the parts are joined, where each index would make an array of all.
+    own, theta = jnp.split(taken[step], taken.shape[1], axis=1), theta[:, None]
+    start, end, *dense, shift = (vector[:, 0] for vector in own)
     moving, slope = interpolate(start, end, tuple(dense), theta), interpolated_slope(start, end, tuple(dense), theta)
     slope = slope / h[:, None]
     pace = jnp.zeros_like(h)

@@ -68,7 +68,7 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
         start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps,
-        library.stack([begin, end, *dense, 0.0 * begin], axis=1), run.count,
+        (begin, end, *dense, 0.0 * begin), run.count,
     )  # fmt: skip
     seen = _seen(taken, run.points.step, run.points.theta, run.rows[run.points.step, 1])
     waves = _finish(circuit, plan, run, inputs, seen.x)

@@ -38,13 +38,13 @@ class Steps(NamedTuple):
 
 def replay(
     topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
-    y: Any, steps: Steps, values: Any, count: Any = None,
+    y: Any, steps: Steps, values: tuple[Any, ...], count: Any = None,
 ) -> Any:  # fmt: skip
-    """`values`, the kept states' interpolants and phases, `[step, vector, kept state]`, with their derivatives.
+    """`values`, the kept states' interpolants and phases, with their derivatives: `[step, vector, kept state]`.
 
-    The vectors are the start, the end and the interpolant's, whose derivatives are η, those at a time that moves along
-    with the phase; and the phase itself, zero in value, whose derivative is in s. There may be more of them than
-    steps: those after the last mean nothing.
+    The vectors, each `[step, kept state]`, are the start, the end and the interpolant's, whose derivatives are η, those
+    at a time that moves along with the phase; and the phase itself, zero in value, whose derivative is in s. There may
+    be more of them than steps: those after the last mean nothing.
 
     **Arguments**: `y [state]`: the start, with its derivatives. `count`: how many steps are valid where that is not
     known before (under jit); the rest do nothing.
@@ -102,9 +102,10 @@ def _chunk(
     topology: Topology, tableau: Tableau, kept: tuple[int, ...], wiring: Wiring, numbers: System, inputs: Inputs,
     y: Any, known: Any, count: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The state after all steps, and `values` with their derivatives; all that is known is in pieces, `[piece, step,
+    """The state after all steps, and the values with their derivatives; all that is known is in pieces, `[piece, step,
     …]`."""
     piece = _piece(topology, tableau, kept)
+    known = *known[:-1], jnp.stack(known[-1], axis=2)
     index = jnp.arange(known[1].size).reshape(known[1].shape)
 
     @partial(jax.checkpoint, prevent_cse=False)

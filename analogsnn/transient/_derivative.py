@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from ._transport import without_wiring
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
 # number of points in each.
 TRACED_STEPS, TRACED_POINTS = 16384, 8
-LEAST_POINTS = 4096
+LEAST_POINTS, PARTS = 4096, 16
 
 
 def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
@@ -98,8 +99,15 @@ def _padded(points: Points) -> Points:
 
 
 @jax.jit
-@jax.checkpoint
 def _seen(taken: Any, step: Any, theta: Any, h: Any) -> Seen:
+    """The kept states at points, some at a time: of all vectors at all points there is never an array."""
+    parts = math.gcd(len(step), PARTS)
+    at = (array.reshape(parts, -1) for array in (step, theta, h))
+    found = jax.lax.map(jax.checkpoint(lambda at: _seen_at(taken, *at)), tuple(at))
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
+
+
+def _seen_at(taken: Any, step: Any, theta: Any, h: Any) -> Seen:
     # Split rather than indexed: in reverse mode the parts are joined, where each index would make an array of all.
     own, theta = jnp.split(taken[step], taken.shape[1], axis=1), theta[:, None]
     start, end, *dense, shift = (vector[:, 0] for vector in own)

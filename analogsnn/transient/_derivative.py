@@ -19,7 +19,7 @@ from ._loop import DONE, advance, equation, start
 from ._operating_point import FIRST_STEP
 from ._plan import Plan, Points, Run, states_of, step_segments
 from ._points import node_waveforms, waveforms
-from ._replay import Steps, one_of_few, replay
+from ._replay import Steps, replay
 from ._rosenbrock import interpolate, interpolated_slope
 from ._start import start_in_graph, start_with_derivative
 from ._transport import without_wiring
@@ -27,13 +27,14 @@ from ._transport import without_wiring
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
 # number of points in each.
 TRACED_STEPS, TRACED_POINTS = 16384, 8
-LEAST_POINTS, PARTS = 4096, 16
+# In how many parts the points of a run are worked on.
+PARTS = 16
 
 
 def plain_waveforms(circuit: Circuit, plan: Plan, run: Run) -> Waveforms:
     """The waveforms of a run."""
-    points, (begin, end, dense) = run.points, states_of(plan, run)
-    k = points.step
+    points, (begin, end, dense) = Points(*(array[: run.points.valid] for array in run.points[:4])), states_of(plan, run)
+    run, k = run._replace(points=points), points.step
     x = interpolate(begin[k], end[k], tuple(vector[k] for vector in dense), points.theta[:, None])
     return _finish(circuit, plan, run, run.inputs, x)
 
@@ -59,8 +60,6 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     refuse_traced_gains(values)
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
-    if run.count is None and plan.grid is None:
-        run = run._replace(points=_padded(run.points))
     begin, end, dense = states_of(plan, run)
     library = jnp if is_traced(run.states) else np
     # Reverse mode keeps the steps: of the rows, no more than these columns.
@@ -90,12 +89,6 @@ class Seen(NamedTuple):
     shift: Any
     slope: Any
     pace: Any
-
-
-def _padded(points: Points) -> Points:
-    count = len(points.t)
-    more = one_of_few(count, LEAST_POINTS) - count
-    return Points(*(np.pad(array, (0, more), mode="edge") for array in points[:4]), valid=count)
 
 
 @jax.jit

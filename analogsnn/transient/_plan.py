@@ -18,6 +18,8 @@ from ._tableaus import Tableau
 # Points between steps: enough that straight lines between them leave the interpolant by no more than this, V.
 STRAIGHT = 2e-5
 MOST_POINTS = 16
+# Points with derivatives are of a number that is a multiple of this.
+LEAST_POINTS = 4096
 
 
 class Kept(NamedTuple):
@@ -60,7 +62,8 @@ class Points(NamedTuple):
 class Run(NamedTuple):
     """What a run leaves: `rows [step, …]` hold t, h, and of the kept states the end and the interpolant's vectors.
 
-    `states [step + 1, state]`: all states at the start and at the end of every step, where derivatives are wanted.
+    `states [step + 1, state]`: all states at the start and at the end of every step, where derivatives are wanted; then
+    the points are padded.
     """
 
     inputs: Inputs
@@ -108,7 +111,8 @@ def narrowed(plan: Plan, run: Run) -> Run:
     n, vectors = len(run.x0), 1 + len(plan.tableau.dense)
     states = np.concatenate([run.x0[None], run.rows[:, 2 : 2 + n]])
     rows = run.rows[:, [0, 1, *(2 + n * k + i for k in range(vectors) for i in plan.kept)]]
-    return run._replace(rows=rows, points=choose_points(plan, run.inputs, run.x0, rows), states=states)
+    points = padded(plan, choose_points(plan, run.inputs, run.x0, rows))
+    return run._replace(rows=rows, points=points, states=states)
 
 
 def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) -> Points:
@@ -131,6 +135,22 @@ def choose_points(plan: Plan, inputs: Inputs, x0: np.ndarray, rows: np.ndarray) 
     late = t >= plan.tran.start
     late |= not late.any()  # a run that stopped before the start of its output shows what there is
     return Points(t[late], step[late], theta[late], step_segments(inputs, t0)[step[late]])
+
+
+def one_of_few(count: int, least: int = 1) -> int:
+    """The next of few lengths, at most a sixteenth or `least` longer than `count`: each one that occurs is compiled
+    for."""
+    unit = max(least, 2 ** (int(np.log2(max(count, 1))) - 4))
+    return int(-(-count // unit) * unit)
+
+
+def padded(plan: Plan, points: Points) -> Points:
+    """Points of one of few numbers, the last repeated, unless the plan gives the times."""
+    if plan.grid is not None:
+        return points
+    count = len(points.t)
+    more = one_of_few(count, LEAST_POINTS) - count
+    return Points(*(np.pad(array, (0, more), mode="edge") for array in points[:4]), valid=count)
 
 
 def step_segments(inputs: Inputs, t: Any) -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..circuit import Inputs, Segment, System, Topology, Wiring, segment
 from ..errors import InputError
+from ._plan import one_of_few
 from ._tableaus import Tableau
 from ._transport import forced, frames_of, moved, whole
 
@@ -69,13 +70,6 @@ def replay(
 def _joined(found: list[Any], y: Any) -> Any:
     # The last state takes part so that every chunk's end does: one program for all of them.
     return jnp.concatenate(found) + 0.0 * jnp.sum(y)
-
-
-def one_of_few(count: int, least: int = 1) -> int:
-    """The next of few lengths, at most a quarter longer than `count` and a multiple of `least`: each one that occurs is
-    compiled for."""
-    unit = max(least, 2 ** (int(np.log2(max(count, 1))) - 2))
-    return int(-(-count // unit) * unit)
 
 
 def _lengthened(known: Any, length: int) -> Any:

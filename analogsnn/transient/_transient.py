@@ -18,7 +18,7 @@ from ._derivative import plain_waveforms, run_in_graph, waveforms_with_derivativ
 from ._lane_loop import Lanes
 from ._loop import BUDGET, DONE, SHRUNK, Control, State, advance, equation, start
 from ._operating_point import FIRST_STEP
-from ._plan import Plan, Run, choose_points, kept_states
+from ._plan import Plan, Run, choose_points, kept_states, padded
 from ._start import check_masses, start_state
 from ._tableaus import RODAS4, RODAS5P, Tableau
 
@@ -102,7 +102,8 @@ def solved(
     budget = f"its {timeout:g} s are used up" if late else f"its {plan.max_steps} steps are used up"
     if not len(rows):
         raise unfinished(frozen, state, stop, None, budget)
-    run = Run(inputs, x0, rows, state.rejected, choose_points(plan, inputs, x0, rows), states=states)
+    points = choose_points(plan, inputs, x0, rows)
+    run = Run(inputs, x0, rows, state.rejected, padded(plan, points) if with_states else points, states=states)
     if int(state.status) != DONE:
         raise unfinished(frozen, state, stop, plain_waveforms(frozen, plan, run), budget)
     return run

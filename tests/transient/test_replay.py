@@ -90,7 +90,7 @@ def test_a_gradient_at_other_parameters_compiles_nothing(filters):
     slope(1e-9, 4e-6)
     compiled: list[str] = []
 
-    def listen(event: str, duration: float, **_) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(event)
 

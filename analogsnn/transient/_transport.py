@@ -149,8 +149,8 @@ def frames_of(
     # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
     # node is stiff.
     slopes = slopes[:, :-1]
-    theta = [interpolated_slope(y, done.y1, done.dense, x) / h for x in (0.0, *tableau.alpha[1:])]
-    along = jnp.stack(theta, axis=1)
+    first, last, *dense = (a[:, None] for a in (y, done.y1, *done.dense))
+    along = interpolated_slope(first, last, tuple(dense), np.append(0.0, tableau.alpha[1:])[None, :, None]) / h
     turn = _product(
         inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1)
     )

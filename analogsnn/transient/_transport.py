@@ -114,7 +114,6 @@ def lanes_of(topology: Topology, parts: System) -> System:
     return parts._replace(currents=currents, mass=Entries.of(topology.touching, mass))
 
 
-@partial(jax.jit, static_argnames=("topology", "tableau"))
 def frames_of(
     topology: Topology, tableau: Tableau, parts: System, line: Segment, y: Any, t: Any, h: Any
 ) -> tuple[Frame, Taken, Step]:
@@ -149,8 +148,8 @@ def frames_of(
     # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
     # node is stiff.
     slopes = slopes[:, :-1]
-    first, last, *dense = (a[:, None] for a in (y, done.y1, *done.dense))
-    along = interpolated_slope(first, last, tuple(dense), np.append(0.0, tableau.alpha[1:])[None, :, None]) / h
+    theta = [interpolated_slope(y, done.y1, done.dense, x) / h for x in (0.0, *tableau.alpha[1:])]
+    along = jnp.stack(theta, axis=1)
     turn = _product(
         inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1)
     )
@@ -371,7 +370,7 @@ def _inverse_of_few(own: Any, tie: Any) -> Any:
         k, share, pivot = given
         row = _weighted_sum(share, found)
         row = row.at[k].set(1 / pivot + jnp.sum(share * row, axis=0))
-        return _with_row(found, row, k), None
+        return _with_row(found, row, places == k), None
 
     _, (share, pivot) = jax.lax.scan(eliminate, (own, tie), places)
     return jax.lax.scan(resolve, jnp.zeros_like(tie), (places, share, pivot), reverse=True)[0]
@@ -388,10 +387,9 @@ def _weighted_sum(share: Any, found: Any) -> Any:
 
 
 @apart
-def _with_row(found: Any, row: Any, k: Any) -> Any:
-    places = jnp.arange(len(found))
-    found = jnp.where((places == k)[None, :, None], row[:, None], found)
-    return jnp.where((places == k)[:, None, None], row[None], found)
+def _with_row(found: Any, row: Any, here: Any) -> Any:
+    found = jnp.where(here[None, :, None], row[:, None], found)
+    return jnp.where(here[:, None, None], row[None], found)
 
 
 def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any, Any]:

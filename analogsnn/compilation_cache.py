@@ -20,5 +20,6 @@ def use_compilation_cache() -> Path:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         configured = str(Path(base) / "analogsnn" / "jax")
         jax.config.update("jax_compilation_cache_dir", configured)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        # Small ones too: a hundred of them together take as long as a large one.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return Path(configured)

@@ -59,8 +59,11 @@ class Rows:
     def __matmul__(self, x: Any) -> Any:
         if not self.values.size:
             return jnp.zeros((self.shape[0], *x.shape[1:]))
-        values = None if (self.values == 1.0).all() else self.values[:, None]
-        return apart(lambda x: self.pattern.times(values, x))(x)
+        return _times(self, x)
+
+    def times(self, x: Any) -> Any:
+        """The same product, merged with what is around it."""
+        return self.pattern.times(None if (self.values == 1.0).all() else self.values[:, None], x)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -86,7 +89,11 @@ class Entries:
         return cls(pattern, values[0])
 
     def __matmul__(self, x: Any) -> Any:
-        return apart(self.pattern.times)(self.values, x)
+        return _times(self, x)
+
+    def times(self, x: Any) -> Any:
+        """The same product, merged with what is around it."""
+        return self.pattern.times(self.values, x)
 
     def __truediv__(self, divisor: Any) -> Entries:
         return Entries(self.pattern, self.values * (1.0 / divisor))
@@ -96,3 +103,8 @@ class Entries:
 
     def __sub__(self, other: Entries) -> Entries:
         return Entries(self.pattern, self.values - other.values)
+
+
+@apart
+def _times(matrix: Rows | Entries, x: Any) -> Any:
+    return matrix.times(x)

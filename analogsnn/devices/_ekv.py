@@ -140,7 +140,7 @@ def _softplus_and_tail(x: Any) -> tuple[Any, Any]:
     Zero counts as positive in every part: `abs` and `maximum` would each choose their own derivative there, and the sum
     of the two be none. For lanes (a second axis) it is a part of the program of its own: several results use it.
     """
-    return apart(_logarithm_and_tail)(x) if jnp.ndim(x) > 1 else _logarithm_and_tail(x)
+    return _logarithm_and_tail_apart(x) if jnp.ndim(x) > 1 else _logarithm_and_tail(x)
 
 
 @jax.custom_jvp
@@ -161,6 +161,9 @@ def _logarithm_and_tail_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[
     (x,), (d_x,) = primals, tangents
     log, tail = _logarithm_and_tail(x)
     return (log, tail), (_sigmoid(x, tail) * d_x, jnp.where(x >= 0, -tail, tail) * d_x)
+
+
+_logarithm_and_tail_apart = apart(_logarithm_and_tail)
 
 
 def _sigmoid(x: Any, tail: Any) -> Any:
@@ -209,7 +212,7 @@ def conductances(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, Any, 
 def _conductances_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     # The second derivatives of a transistor are worked out once, however many directions they are wanted along.
     (c, *v), (d_c, *d_v) = primals, tangents
-    found, slopes = apart(_curvatures)(c, *v)
+    found, slopes = _curvatures(c, *v)
     ways = [(slope, d) for slope, d in zip(slopes, d_v, strict=True) if not isinstance(d, SymbolicZero)]
     moved = tuple(sum((slope[k] * d for slope, d in ways), jnp.zeros_like(v[0])) for k in range(len(found)))
     if any(not isinstance(d, SymbolicZero) for d in jax.tree.leaves(d_c)):
@@ -222,6 +225,7 @@ def _conductances_jvp(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tu
 conductances.defjvp(_conductances_jvp, symbolic_zeros=True)
 
 
+@apart
 def _curvatures(c: Coefficients, vg: Any, vs: Any, vd: Any) -> tuple[Any, list[Any]]:
     """`conductances`, and their derivatives by each voltage."""
     found, along = jax.linearize(lambda *v: _conductances(c, *v), vg, vs, vd)

@@ -37,10 +37,11 @@ def place_with_slopes(line: jax.Array, t: jax.Array, distance: jax.Array, rate: 
     def value(s: jax.Array) -> jax.Array:
         return _value(s, *known)
 
-    s = jax.lax.stop_gradient(line)
-    for _ in range(ITERATIONS):
+    def nearer(_: int, s: jax.Array) -> jax.Array:
         slope = jax.grad(value)(s)
-        s = jnp.clip(s - value(s) / jnp.where(slope == 0, 1.0, slope), times[0], times[1])
+        return jnp.clip(s - value(s) / jnp.where(slope == 0, 1.0, slope), times[0], times[1])
+
+    s = jax.lax.fori_loop(0, ITERATIONS, nearer, jax.lax.stop_gradient(line))
     slope, straight = jax.grad(value)(s), (known[1][1] - known[1][0]) / (times[1] - times[0])
     left = _value(s, t, distance, rate)
     good = (slope / straight > FLATTEST) & (jnp.abs(value(s)) <= 1e-9 * jnp.max(jnp.abs(known[1])))
@@ -75,11 +76,14 @@ def extreme_with_slopes(value: jax.Array, t: jax.Array, v: jax.Array, rate: jax.
     late = rates[1] * (values[1] - values[0]) > 0
     two = jnp.where(late, jnp.array([1, 2]), jnp.array([0, 1]))
     turns = rates[two[0]] * rates[two[1]] < 0
-    low, high = times[two[0]], times[two[1]]
-    for _ in range(50):
+
+    def halved(_: int, between: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = between
         middle = 0.5 * (low + high)
         slope = jax.grad(_value)(middle, times[two], values[two], rates[two])
         before = slope * rates[two[0]] > 0
-        low, high = jnp.where(before, middle, low), jnp.where(before, high, middle)
+        return jnp.where(before, middle, low), jnp.where(before, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 50, halved, (times[two[0]], times[two[1]]))
     there = _value(0.5 * (low + high), t[two], v[two], rate[two])
     return jnp.where(turns, jax.lax.stop_gradient(value) + there - jax.lax.stop_gradient(there), value)

@@ -200,11 +200,20 @@ def _between(time: Any, distance: Any, hit: Any, after: Any, before: Any) -> Any
 
 def _place_of(time: Any, values: Any, level: Any, rate: Any, two: Any) -> Any:
     """Where the line between two points, or each of several `two [2, k]`, passes the level."""
-    several = [array for array in (level, rate) if np.ndim(array)]
-    time, values, *rest = points(two, time, values, *several)
-    if np.ndim(level):
-        level, *rest = rest
-    return _places(time, values - level, rest[0] if rest else None)
+    given = time, values, level, rate, two
+    return _place(*given) if all(isinstance(a, np.ndarray) for a in (time, values)) else _compiled_place()(*given)
+
+
+def _place(time: Any, values: Any, level: Any, rate: Any, two: Any) -> Any:
+    time, values, level, rate = (array[two] if np.ndim(array) else array for array in (time, values, level, rate))
+    return _places(time, values - level, rate)
+
+
+@functools.cache
+def _compiled_place() -> Any:
+    import jax
+
+    return jax.jit(_place)
 
 
 def _too_few(what: str, values: Any, level: Any, direction: Direction, found: int, k: int) -> str:

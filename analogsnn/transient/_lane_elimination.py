@@ -13,6 +13,7 @@ gathers of the same length, padded: XLA makes one loop of each over all lanes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class Sum(NamedTuple):
     second: np.ndarray
 
 
-class Level(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Level:
     """How one level is eliminated: indices into the entries that are left at its turn."""
 
     size: int
@@ -45,7 +47,8 @@ class Level(NamedTuple):
     backward: Sum  # of upper and solution, for each state of the level
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Order:
     """How a matrix is eliminated: its levels, and the rest as a square."""
 
     levels: tuple[Level, ...]
@@ -57,29 +60,37 @@ def lane_factor(topology: Topology, matrix: Entries) -> Callable[[Any], Any]:
     order, entries = elimination_order(topology), matrix.values
     done: list[tuple[Any, Any, Any]] = []
     for level in order.levels:
-        *parts, entries = apart(partial(_eliminate, level))(entries)
+        *parts, entries = _eliminate(level, entries)
         done.append(tuple(parts))
     inverse = chosen(entries, order.square)
     for k in range(len(order.square)):
-        inverse = apart(partial(_gauss_jordan_step, k))(inverse)
-
-    def solve(done: Any, inverse: Any, b: Any) -> Any:
-        heads = []
-        for level, (pivot, lower, _) in zip(order.levels, done, strict=True):
-            heads.append(pivot * b[: level.size])
-            b = apart(lambda lower, b, level=level: b[level.size :] - total(level.forward, lower, b[: level.size]))(
-                lower, b
-            )
-        x = sum(inverse[:, j] * b[j] for j in range(len(order.square)))
-        for level, (_, _, upper), head in zip(order.levels[::-1], done[::-1], heads[::-1], strict=True):
-            x = apart(lambda head, upper, x, level=level: jnp.concatenate([head - total(level.backward, upper, x), x]))(
-                head, upper, x
-            )
-        return x
-
-    return partial(apart(solve), done, inverse)
+        inverse = _gauss_jordan_step(k, inverse)
+    return partial(_solve, order, done, inverse)
 
 
+@partial(apart, known=1)
+def _solve(order: Order, done: Any, inverse: Any, b: Any) -> Any:
+    heads = []
+    for level, (pivot, lower, _) in zip(order.levels, done, strict=True):
+        heads.append(pivot * b[: level.size])
+        b = _forward(level, lower, b)
+    x = sum(inverse[:, j] * b[j] for j in range(len(order.square)))
+    for level, (_, _, upper), head in zip(order.levels[::-1], done[::-1], heads[::-1], strict=True):
+        x = _backward(level, head, upper, x)
+    return x
+
+
+@partial(apart, known=1)
+def _forward(level: Level, lower: Any, b: Any) -> Any:
+    return b[level.size :] - total(level.forward, lower, b[: level.size])
+
+
+@partial(apart, known=1)
+def _backward(level: Level, head: Any, upper: Any, x: Any) -> Any:
+    return jnp.concatenate([head - total(level.backward, upper, x), x])
+
+
+@partial(apart, known=1)
 def _eliminate(level: Level, entries: Any) -> tuple[Any, Any, Any, Any]:
     """Reciprocal pivots, the factors below and above them, and what is left."""
     pivot = 1.0 / entries[level.pivot]
@@ -103,6 +114,7 @@ def total(terms: Sum, first: Any, second: Any) -> Any:
     return result
 
 
+@partial(apart, known=1)
 def _gauss_jordan_step(k: int, matrix: Any) -> Any:
     here = np.arange(matrix.shape[0])[:, None] == k
     pivot = 1.0 / matrix[k, k]

@@ -323,20 +323,29 @@ def _inverse_of_tied(own: Any, tie: Any, smallest: int | None = None) -> Any:
         return _inverse_of_few(own, tie)
     k = n // 2
     to_rest = tie[:k, k:]
-    first = apart(partial(_inverse_of_tied, smallest=smallest))(own[:k] + jnp.sum(to_rest, axis=1), tie[:k, :k])
+    first = _inverse_of_half(smallest, own[:k] + jnp.sum(to_rest, axis=1), tie[:k, :k])
+    share, *reduced = _without_first(first, own, tie)
+    return _joined(first, share, _inverse_of_half(smallest, *reduced))
 
-    def without_first(first: Any, own: Any, tie: Any) -> tuple[Any, Any, Any]:
-        share = _lane_product(first, tie[:k, k:])
-        turned = jnp.swapaxes(share, 0, 1)
-        return share, own[k:] + jnp.sum(share * own[:k, None], axis=0), tie[k:, k:] + _lane_product(turned, tie[:k, k:])
 
-    def joined(first: Any, share: Any, rest: Any) -> Any:
-        corner = _lane_product(share, rest)
-        upper = jnp.concatenate([first + _lane_product(corner, jnp.swapaxes(share, 0, 1)), corner], axis=1)
-        return jnp.concatenate([upper, jnp.concatenate([jnp.swapaxes(corner, 0, 1), rest], axis=1)])
+@partial(apart, known=1)
+def _inverse_of_half(smallest: int, own: Any, tie: Any) -> Any:
+    return _inverse_of_tied(own, tie, smallest)
 
-    share, *reduced = apart(without_first)(first, own, tie)
-    return apart(joined)(first, share, apart(partial(_inverse_of_tied, smallest=smallest))(*reduced))
+
+@apart
+def _without_first(first: Any, own: Any, tie: Any) -> tuple[Any, Any, Any]:
+    k = len(first)
+    share = _lane_product(first, tie[:k, k:])
+    turned = jnp.swapaxes(share, 0, 1)
+    return share, own[k:] + jnp.sum(share * own[:k, None], axis=0), tie[k:, k:] + _lane_product(turned, tie[:k, k:])
+
+
+@apart
+def _joined(first: Any, share: Any, rest: Any) -> Any:
+    corner = _lane_product(share, rest)
+    upper = jnp.concatenate([first + _lane_product(corner, jnp.swapaxes(share, 0, 1)), corner], axis=1)
+    return jnp.concatenate([upper, jnp.concatenate([jnp.swapaxes(corner, 0, 1), rest], axis=1)])
 
 
 def _lane_product(a: Any, b: Any) -> Any:
@@ -349,32 +358,38 @@ def _inverse_of_few(own: Any, tie: Any) -> Any:
     n = own.shape[0]
     places = jnp.arange(n)
 
-    def less(own: Any, tie: Any, share: Any, left: Any, own_k: Any) -> tuple[Any, Any]:
-        return own + share * own_k, tie + share[:, None] * left
-
     def eliminate(given: Any, k: Any) -> Any:
         own, tie = given
         left = jnp.where(places[:, None] > k, tie[k], 0.0)
         pivot = own[k] + jnp.sum(left, axis=0)
         share = left / pivot
-        return apart(less)(own, tie, share, left, own[k]), (share, pivot)
-
-    def weighted_sum(share: Any, found: Any) -> Any:
-        return jnp.sum(share[:, None] * found, axis=0)
-
-    def with_row(found: Any, row: Any, k: Any) -> Any:
-        found = jnp.where((places == k)[None, :, None], row[:, None], found)
-        return jnp.where((places == k)[:, None, None], row[None], found)
+        return _less(own, tie, share, left, own[k]), (share, pivot)
 
     def resolve(found: Any, given: Any) -> Any:
         # Of L D Lᵀ, whose Lᵀ has the shares, with their signs turned, above its diagonal.
         k, share, pivot = given
-        row = apart(weighted_sum)(share, found)
+        row = _weighted_sum(share, found)
         row = row.at[k].set(1 / pivot + jnp.sum(share * row, axis=0))
-        return apart(with_row)(found, row, k), None
+        return _with_row(found, row, places == k), None
 
     _, (share, pivot) = jax.lax.scan(eliminate, (own, tie), places)
     return jax.lax.scan(resolve, jnp.zeros_like(tie), (places, share, pivot), reverse=True)[0]
+
+
+@apart
+def _less(own: Any, tie: Any, share: Any, left: Any, own_k: Any) -> tuple[Any, Any]:
+    return own + share * own_k, tie + share[:, None] * left
+
+
+@apart
+def _weighted_sum(share: Any, found: Any) -> Any:
+    return jnp.sum(share[:, None] * found, axis=0)
+
+
+@apart
+def _with_row(found: Any, row: Any, here: Any) -> Any:
+    found = jnp.where(here[None, :, None], row[:, None], found)
+    return jnp.where(here[:, None, None], row[None], found)
 
 
 def _linear(topology: Topology, parts: System, line: Segment, t: Any, y: Any) -> tuple[Any, Any, Any, Any]:

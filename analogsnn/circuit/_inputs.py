@@ -76,7 +76,7 @@ def _waveform_start(source: IndependentSource, given: Mapping[str, Any], step: f
         times, values, _ = _corners(source, given, step, stop)
         plain = _plain(times)
         # Before an edge at time zero, so that a run that begins with it does not begin beyond it if it comes later.
-        return values[0] if plain[0] == 0 else _line(times, values, 0.0, _place(plain, 0.0))[0]
+        return values[0] if plain[0] >= 0 else _line(times, values, 0.0, _place(plain, 0.0))[0]
     return smooth_value(source.waveform, [getattr(wave, name) for name in SMOOTH_FIELDS[source.waveform]], 0.0, 0.0)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from ..errors import InputError
@@ -17,7 +16,7 @@ from ._differentiated import differentiated_values
 from ._precision import use_float64
 from ._system import check_amplifiers
 from ._topology import Topology, build_topology, ekv_netlist
-from ._values import Values, element_values, evaluator, is_traced
+from ._values import Values, element_values, evaluator, is_traced, without_derivatives
 
 
 class Circuit(eqx.Module):
@@ -125,10 +124,7 @@ class Circuit(eqx.Module):
         """The same circuit with constant parameters: numbers where JAX knows them."""
 
         def constant() -> Circuit:
-            values, offsets = (
-                {k: jax.lax.stop_gradient(v) if is_traced(v) else v for k, v in given.items()}
-                for given in (self.parameters, self.offsets)
-            )
+            values, offsets = map(without_derivatives, (self.parameters, self.offsets))
             return Circuit(values, self.netlist, self.topology, offsets)
 
         return self._once("frozen", constant)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ._topology import Topology
-from ._values import Values, element_values, evaluator, is_traced
+from ._values import Values, element_values, evaluator, is_traced, without_derivatives
 
 Paths = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -26,9 +26,9 @@ def differentiated_values(topology: Topology, parameters: Mapping[str, Any], off
     """
     given = (dict(parameters), dict(offsets))
     moving: Paths = tuple(tuple(sorted(k for k, v in part.items() if is_traced(v))) for part in given)  # type: ignore[assignment]
-    try:
-        known = tuple({k: float(jax.lax.stop_gradient(v)) for k, v in part.items()} for part in given)
-    except TypeError:  # under jit or vmap everything becomes one program anyway
+    known = tuple(map(without_derivatives, given))
+    if any(is_traced(v) for part in known for v in part.values()):
+        # Under jit or vmap everything becomes one program anyway.
         return element_values(topology, evaluator(*given))
     plain, tree = jax.tree.flatten(element_values(topology, evaluator(*known)))
     places, function = _compiled(_Identity(topology), moving)

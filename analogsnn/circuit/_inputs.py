@@ -74,8 +74,9 @@ def _waveform_start(source: IndependentSource, given: Mapping[str, Any], step: f
     wave = resolve_waveform(source.waveform, given, step, stop)
     if source.waveform in ("pulse", "pwl"):
         times, values, _ = _corners(source, given, step, stop)
+        plain = _plain(times)
         # Before an edge at time zero, so that a run that begins with it does not begin beyond it if it comes later.
-        return values[0] if _plain(times)[0] == 0 else _line(times, values, 0.0)[0]
+        return values[0] if plain[0] >= 0 else _line(times, values, 0.0, _place(plain, 0.0))[0]
     return smooth_value(source.waveform, [getattr(wave, name) for name in SMOOTH_FIELDS[source.waveform]], 0.0, 0.0)
 
 
@@ -95,8 +96,8 @@ def build_inputs(topology: Topology, numbers: Evaluator, step: float, stop: floa
         if not source.waveform:
             lines.append((None, given.get("dc", 0.0)))
             continue
-        corner_times, corner_values, concrete = _corners(source, given, step, stop)
-        lines.append((corner_times, corner_values))
+        *corners, concrete = _corners(source, given, step, stop)
+        lines.append(tuple(corners))
         times.append(concrete)
     parameters = []
     for source in smooth:
@@ -117,20 +118,32 @@ def build_inputs(topology: Topology, numbers: Evaluator, step: float, stop: floa
     length = max(LEAST_EDGES, 2 ** math.ceil(math.log2(len(edges))))
     edges = np.concatenate([edges, np.full(length - len(edges), stop)])
     middle = 0.5 * (edges[:-1] + edges[1:])
+    places = [None if corners is None else _place(_plain(corners), middle) for corners, _ in lines]
+    # As one operation where JAX is looking: sources are many, and one by one their small operations take as long as the
+    # run.
+    table = _compiled_table if any(is_traced(number) for number in jax.tree.leaves(lines)) else _table
+    value, slope = table(lines, places, edges, middle)
+    return Inputs(edges, value, slope, tuple(parameters))
+
+
+def _table(
+    lines: Sequence[tuple[Any, Any]], places: Sequence[Place | None], edges: Any, middle: Any
+) -> tuple[Any, Any]:
+    """Values at the edges and slopes, `[k, source]`, of lines (corner times, values) or (None, constant)."""
     values, slopes = [], []
-    for corner_times, corner_values in lines:
-        if corner_times is None:
+    for (corner_times, corner_values), place in zip(lines, places, strict=True):
+        if place is None:
             values.append(corner_values + 0.0 * middle)
             slopes.append(0.0 * middle)
         else:
-            at_middle, slope = _line(corner_times, corner_values, middle)
+            at_middle, slope = _line(corner_times, corner_values, middle, place)
             values.append(at_middle + slope * (edges[:-1] - middle))
             slopes.append(slope)
-    shape = (len(middle), len(lines))
-    library = _library(*values, *slopes)
-    value = library.stack(values, axis=-1) if lines else np.zeros(shape)
-    slope = library.stack(slopes, axis=-1) if lines else np.zeros(shape)
-    return Inputs(edges, value, slope, tuple(parameters))
+    library, shape = _library(*values, *slopes), (len(middle), len(lines))
+    return tuple(library.stack(part, axis=-1) if lines else np.zeros(shape) for part in (values, slopes))  # type: ignore[return-value]
+
+
+_compiled_table = jax.jit(_table)
 
 
 def _plain(value: Any) -> np.ndarray:
@@ -230,16 +243,28 @@ def _cut(shape: list[tuple[Any, Any]], at: list[float], period: Any, limit: floa
     return [*kept, (period, reached)]
 
 
-def _line(times: Any, values: Any, t: Any) -> tuple[Any, Any]:
+class Place(NamedTuple):
+    """Where times stand among the corners of a line: the corners on both sides, whether there are, and whether the last
+    one is past."""
+
+    left: Any
+    right: Any
+    inside: Any
+    past: Any
+
+
+def _place(corners: np.ndarray, t: Any) -> Place:
+    last = len(corners) - 1
+    left = np.clip(np.searchsorted(corners, t, side="right") - 1, 0, max(last - 1, 0))
+    return Place(left, np.minimum(left + 1, last), (t >= corners[0]) & (t < corners[-1]), t >= corners[-1])
+
+
+def _line(times: Any, values: Any, t: Any, place: Place) -> tuple[Any, Any]:
     """Value and slope at `t` of the straight lines through the corners; constant outside."""
-    library, plain = _library(times, values), _plain(times)
-    last = len(plain) - 1
-    left = np.clip(np.searchsorted(plain, t, side="right") - 1, 0, max(last - 1, 0))
-    right = np.minimum(left + 1, last)
-    inside = (t >= plain[0]) & (t < plain[-1])
+    library, (left, right, inside, past) = _library(times, values), place
     width = library.where(times[right] > times[left], times[right] - times[left], 1.0)
     slope = library.where(inside, (values[right] - values[left]) / width, 0.0)
-    start = library.where(t >= plain[-1], values[last], values[left])
+    start = library.where(past, values[-1], values[left])
     anchor = library.where(inside, times[left], t)
     return start + slope * (t - anchor), slope
 

@@ -217,15 +217,15 @@ def moved(topology: Topology, tableau: Tableau, mass: Any, frame: Frame, given: 
     rows, columns = _row_sums(pattern), (np.arange(pattern.shape[1]) == pattern.column[:, None]).astype(float)
     tau = frame.phases @ d_y + given.tau
     eta = d_y - tau * frame.f
-    of_eta, of_tau = columns @ eta, columns @ tau
+    push = (frame.by_eta * (columns @ eta) + frame.by_tau * (columns @ tau)) @ rows.T + given.rates
 
     def take(d_u: Any, row: Any) -> tuple[Any, Any]:
-        i, a, c, by_eta, by_tau, slope, rate = row
+        i, a, c, push, slope = row
         d_stage = eta + a @ d_u
-        rate = rate + rows @ (by_eta * of_eta + by_tau * of_tau + slope * (columns @ d_stage))
-        return d_u.at[i].set(frame.inverse @ (rate + mass @ (c @ d_u / frame.h))), d_stage
+        bent = rows @ (slope * (columns @ d_stage))
+        return d_u.at[i].set(frame.inverse @ (push + bent + mass @ (c @ d_u / frame.h))), d_stage
 
-    steps = np.arange(tableau.stages), tableau.a, tableau.c, frame.by_eta, frame.by_tau, frame.slopes, given.rates
+    steps = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
     d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), steps)
     end = d_stages[-1] + d_u[-1]
     return Moved(eta, end, d_u, tau, end + tau * frame.end)
@@ -289,8 +289,6 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
     state, step]`.
     """
     n = len(f)
-    # Any phases are right, so long as the step is linear in them: what chooses them need not be exact.
-    inverse, f, slopes, h, by_t, weight = (a.astype(jnp.float32) for a in (inverse, f, slopes, h, by_t, weight))
 
     def stronger(pull: Any, stage: Any) -> tuple[Any, Any]:
         slope, f = stage
@@ -299,8 +297,8 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
         return jnp.maximum(pull, jnp.abs(by_y * f * follows[:, None])), follows
 
     stages = jnp.moveaxis(slopes, 1, 0), jnp.moveaxis(f, 1, 0)
-    pull, follows = jax.lax.scan(stronger, jnp.zeros((n, n, len(h)), h.dtype), stages)
-    pull, follows = pull * (1 - np.eye(n, dtype=h.dtype))[:, :, None], jnp.moveaxis(follows[1:], 0, 1)
+    pull, follows = jax.lax.scan(stronger, jnp.zeros((n, n, len(h))), stages)
+    pull, follows = pull * (1 - np.eye(n))[:, :, None], jnp.moveaxis(follows[1:], 0, 1)
     tie = weight * (pull**2 + pull.transpose(1, 0, 2) ** 2)
     driven = by_t * follows
     own = f[:, 0] ** 2 + STILL**2 + weight * jnp.sum(driven**2, axis=1)

@@ -14,8 +14,8 @@ diffrax's (`gradient_methods.py`):
 - diffrax: Kvaerno5 with a full Newton iteration at the same tolerance, in its own forward mode, and in reverse with its
   default adjoint, `RecursiveCheckpointAdjoint`, at some of the spikes.
 
-Cost is CPU seconds of this process, settings in turns, medians; ngspice as in `benchmarks/transient.py`, and its
-differences by all parameters are computed from a measured run: two runs a parameter.
+Cost is CPU seconds of this process, and seconds by the clock, settings in turns, medians; ngspice as in
+`benchmarks/transient.py`, and its differences by all parameters are computed from a measured run: two runs a parameter.
 
 Each table has its place in the page, so that one can be measured without the others.
 """
@@ -51,6 +51,8 @@ from analogsnn.netlist import read_netlist_text
 from analogsnn.report import BLUE, GREY, ORANGE, drawing, new_figure
 from analogsnn.sensitivity import parameter_paths
 from analogsnn.transient import transient
+
+Seconds = tuple[float, float]  # CPU time, wall time
 
 BENCH = "adexp_neuron"
 FOLDER = Path(__file__).resolve().parents[1]
@@ -184,10 +186,10 @@ def by_spike(stop: float, with_diffrax: bool, bar: Any) -> dict[str, Any]:
     return result
 
 
-def all_derivatives(circuit: Circuit, node: str, stop: float) -> tuple[int, dict[str, Callable[[str], float]]]:
-    """How many parameters there are; and by direction what gives, at an accuracy, the CPU seconds of a run, and of a
-    run with all derivatives of its last spike."""
-    paths = parameter_paths(circuit)
+def cost_of(circuit: Circuit, node: str, stop: float, card: bool) -> tuple[int, dict[str, Callable[[str], Seconds]]]:
+    """How many parameters there are, with the card's or without; and by direction what gives, at an accuracy, the
+    seconds of a run, and of a run with the derivatives of its last spike by all of them."""
+    paths = [path for path in parameter_paths(circuit) if card or not path.startswith("param.ekv_")]
     free = {path: float(circuit[path]) for path in paths if path in circuit.parameters}
     bound = {path: 0.0 for path in paths if path not in circuit.parameters}
 
@@ -195,51 +197,64 @@ def all_derivatives(circuit: Circuit, node: str, stop: float) -> tuple[int, dict
         waves = transient(circuit.replace(free).shifted(bound), stop, save=[node], accuracy=setting)
         return spike_time(waves, node, -1)
 
-    def forward(setting: str) -> float:
-        started = time.process_time()
-        spike_time(transient(circuit, stop, save=[node], accuracy=setting), node, -1)
-        return time.process_time() - started
+    def forward(setting: str) -> Seconds:
+        return seconds_of(lambda: spike_time(transient(circuit, stop, save=[node], accuracy=setting), node, -1))
 
-    def reverse(setting: str) -> float:
-        started = time.process_time()
-        jax.block_until_ready(jax.grad(lambda f, b: last(f, b, setting), argnums=(0, 1))(free, bound))
-        return time.process_time() - started
+    def reverse(setting: str) -> Seconds:
+        return seconds_of(lambda: jax.grad(lambda f, b: last(f, b, setting), argnums=(0, 1))(free, bound))
 
     return len(paths), {"forward": forward, "reverse": reverse}
 
 
+def seconds_of(work: Callable[[], Any]) -> Seconds:
+    """How long it takes."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    jax.block_until_ready(work())
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
 def cost(stop: float, repeats: int, bar: Any) -> dict[str, Any]:
-    """CPU seconds of a run, of the run with all derivatives of one spike time, and of ngspice's runs."""
-    jobs: dict[str, Callable[[], float]] = {}
-    parameters = {}
+    """CPU and wall seconds of a run, of the run with all derivatives of one spike time, and of ngspice's runs."""
+    jobs: dict[str, Callable[[], Seconds]] = {}
+    parameters: dict[str, int] = {}
     for name, circuit, node in (("one neuron", neuron(), "spk"), ("coupled pair", pair(coupled=True), "spk1")):
-        parameters[name], ways = all_derivatives(circuit, node, stop)
-        for setting in ("reference", "fast"):
-            for way, run in ways.items():
-                jobs[f"{way}, {name}, {setting}"] = functools.partial(run, setting)
+        for card in (False, True):
+            count, ways = cost_of(circuit, node, stop, card)
+            by = f"{name}, {count} parameters"
+            parameters[by] = count
+            for setting in ("reference", "fast"):
+                jobs[f"forward, {name}, {setting}"] = functools.partial(ways["forward"], setting)
+                jobs[f"reverse, {by}, {setting}"] = functools.partial(ways["reverse"], setting)
     for job in jobs.values():
         job()
         bar.update()
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for card in ("ekv", "bsim3"):
-        netlist = library.read_bench(BENCH, card=card)
+    seconds: dict[str, list[Seconds]] = {name: [] for name in jobs}
+    for kind in ("ekv", "bsim3"):
+        netlist = library.read_bench(BENCH, card=kind)
         for name, options in NGSPICE.items():
-            what = f"ngspice {'same equations' if card == 'ekv' else 'native BSIM3'}, {name}"
-            jobs[what] = lambda n=netlist, o=options: run_ngspice(n, stop, o, "spk")[0]
+            what = f"ngspice {'same equations' if kind == 'ekv' else 'native BSIM3'}, {name}"
+            jobs[what] = lambda n=netlist, o=options: 2 * (run_ngspice(n, stop, o, "spk")[0],)
             seconds[what] = []
     for turn in range(repeats):
         for name, job in jobs.items():
             if turn < 2 or not name.startswith("ngspice"):
                 seconds[name].append(job())
             bar.update()
-    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    medians = {name: [statistics.median(kind) for kind in zip(*each, strict=True)] for name, each in seconds.items()}
     ratios = {
-        name: value / medians[name.replace("reverse", "forward")]
-        for name, value in medians.items() if name.startswith("reverse")
+        f"reverse, {by}, {setting}": [
+            ours / run
+            for ours, run in zip(
+                medians[f"reverse, {by}, {setting}"], medians[f"forward, {by.split(',')[0]}, {setting}"], strict=True
+            )
+        ]
+        for by in parameters for setting in ("reference", "fast")
     }  # fmt: skip
-    runs = 2 * parameters["one neuron"]
+    every = max((by for by in parameters if by.startswith("one neuron")), key=lambda by: parameters[by])
     against = {
-        name: {s: runs * value / medians[f"reverse, one neuron, {s}"] for s in ("reference", "fast")}
+        name: {
+            s: 2 * parameters[every] * value[0] / medians[f"reverse, {every}, {s}"][0] for s in ("reference", "fast")
+        }
         for name, value in medians.items() if name.startswith("ngspice")
     }  # fmt: skip
     return {"parameters": parameters, "seconds": medians, "reverse_over_forward": ratios, "against_ngspice": against}
@@ -345,14 +360,19 @@ def spike_rows(table: Mapping[str, Any]) -> list[str]:
 
 
 def cost_rows(table: Mapping[str, Any]) -> list[str]:
-    """CPU seconds, their ratios, and what differences of ngspice would cost."""
-    many = ", ".join(f"{name} {count}" for name, count in table["parameters"].items())
-    said = [f"Derivatives by all parameters ({many}) of the last spike time.", ""]
-    said += ["| CPU s | | times forward |", "|---|---|---|"]
-    for name, seconds in table["seconds"].items():
+    """Seconds, their ratios, and what differences of ngspice would cost."""
+    said = [
+        "Derivatives of the last spike time by all sizes, thresholds, current factors, elements, sources and the",
+        "temperature, and by the card's parameters too: terms of the card that are zero are left out of a run",
+        "unless derivatives by them are asked for, so that those derivatives are along more equations.",
+        "",
+    ]
+    said += ["| CPU s (wall s) | | times forward |", "|---|---|---|"]
+    for name, (cpu, wall) in table["seconds"].items():
         ratio = table["reverse_over_forward"].get(name)
-        said.append(f"| {name} | {seconds:.3g} | {'' if ratio is None else f'{ratio:.1f}'} |")
-    said += ["", "| differences by all parameters (computed: two runs each) | over ours, reference | over ours, fast |",
+        took = f"{cpu:.3g}" if name.startswith("ngspice") else f"{cpu:.3g} ({wall:.3g})"
+        said.append(f"| {name} | {took} | {'' if ratio is None else f'{ratio[0]:.1f} ({ratio[1]:.1f})'} |")
+    said += ["", "| differences by all of the neuron's (two runs each) | over ours, reference | over ours, fast |",
              "|---|---|---|"]  # fmt: skip
     for name, ratios in table["against_ngspice"].items():
         said.append(f"| {name} | {ratios['reference']:.0f} | {ratios['fast']:.0f} |")
@@ -400,7 +420,7 @@ def main() -> None:
     use_compilation_cache()
     steps = {
         "accuracy": len(KINDS) + 2, "spikes": 2 * 4 + 2 * (not chosen.without_diffrax), "compilation": 1,
-        "cost": 8 + chosen.repeats * (8 + 2 * len(NGSPICE)),
+        "cost": 12 + chosen.repeats * (12 + 2 * len(NGSPICE)),
     }  # fmt: skip
     result: dict[str, Any] = {"machine": machine(), "stop": chosen.stop}
     with tqdm(total=sum(steps[name] for name in names), unit=" runs", disable=None) as bar:

@@ -23,8 +23,8 @@ from ._transport import forced, frames_of, moved, whole
 
 CHUNK = 4096  # steps in a call of the compiled program
 # What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stay near the processor. Of
-# the reference neuron, on one core, a gradient takes 5.0, 4.9 and 4.8 runs with 16, 32 and 64 steps side by side; on two
-# cores 32 were the fastest by the clock most of the time.
+# the reference neuron, on one core, a gradient takes 5.0, 4.9 and 4.8 runs with 16, 32 and 64 steps side by side; on
+# two cores 32 were the fastest by the clock most of the time.
 PIECE_SIZE = 2**19
 LONGEST_PIECE, SHORTEST_PIECE = 64, 16
 

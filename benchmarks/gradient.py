@@ -38,7 +38,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gradient_methods import by_diffrax, no_phases, one_phase, phases_by
+from gradient_methods import by_diffrax, by_plain, one_phase, phases_by
 from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 from transient import TRAP, array_text, machine, run_ngspice
@@ -173,9 +173,8 @@ def by_spike(stop: float, with_diffrax: bool, bar: Any) -> dict[str, Any]:
             bar.update()
         with phases_by(one_phase):
             found["one phase"] = slopes(circuit, path, stop, node)
-        with phases_by(no_phases):
-            found["plain"] = slopes(circuit, path, stop, node)
-            found["plain, fast"] = slopes(circuit, path, stop, node, accuracy="fast")
+        found["plain"] = by_plain(circuit, path, stop, node)
+        found["plain, fast"] = by_plain(circuit, path, stop, node, accuracy="fast")
         bar.update()
         result[name] = {
             method: None if slope is None or len(slope) != len(wanted)

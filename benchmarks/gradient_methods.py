@@ -1,6 +1,7 @@
 """Other ways to derivatives of spike times, for the comparison of `gradient.py`.
 
-- One phase for all states, and none (plain differentiation): our own steps with another rule for the phases.
+- One phase for all states: our own steps with another rule for the phases.
+- Plain differentiation of the same steps.
 - diffrax: Kvaerno5 in its own forward mode, and in reverse with its default adjoint. The time of a crossing follows
   from the derivative of the node at the time of the crossing, over the slope there.
 """
@@ -19,7 +20,7 @@ import optimistix
 
 from analogsnn.circuit import Circuit, build_inputs, extended, segment
 from analogsnn.netlist import transient_analysis
-from analogsnn.transient import _transport
+from analogsnn.transient import _transport, plain_tangents
 from analogsnn.transient._field import stage_rate
 from analogsnn.transient._loop import equation
 from analogsnn.transient._start import start_state
@@ -33,9 +34,12 @@ MAX_STEPS = 1 << 16
 REVERSED = (1, 3, 10)
 
 
-def no_phases(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any, weight: Any) -> tuple[Any, Any]:
-    """Plain differentiation of the steps."""
-    return jnp.zeros_like(by_t), jnp.zeros((len(f), len(f), len(h)))
+def by_plain(circuit: Circuit, path: str, stop: float, node: str, **settings: Any) -> np.ndarray:
+    """Derivatives of the spike times of `node` by `path`, `[spike]`, at the ends of steps that cross the threshold."""
+    found = plain_tangents(circuit, path, stop, **settings)
+    place, level = circuit.topology.state_names.index(node), 0.5 * float(circuit.netlist.supply or 0.0)
+    up = np.flatnonzero((found.states[:-1, place] < level) & (found.states[1:, place] >= level)) + 1
+    return -found.tangents[up, place] / found.rates[up, place]
 
 
 def one_phase(pattern: Any, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any, weight: Any) -> tuple[Any, Any]:

@@ -75,12 +75,12 @@ def unit(circuit: Circuit, path: str) -> str:
 
 
 def largest_step(circuit: Circuit, path: str) -> float:
-    """The largest change for a difference: 2 % of a number, 5 mV of a threshold, 2 K."""
+    """The largest change for a difference: 2 % of a number, 5 mV of a threshold, 5 K."""
     what, value = kind(circuit, path), abs(float(circuit[path]))
     if what == "threshold":
         return 5e-3
     if what == "temperature":
-        return min(2.0, 0.5 * (value + KELVIN))
+        return min(5.0, 0.5 * (value + KELVIN))
     if what == "current factor":
         return 0.02
     return 0.02 * value if value else 1e-3

@@ -11,6 +11,8 @@ from ..waveforms import Waveforms as Waveforms
 from ._lane_gradients import lane_gradients as lane_gradients
 from ._lanes import LEAST_LANES as LEAST_LANES
 from ._lanes import transient_lanes as transient_lanes
+from ._plain import PlainTangents as PlainTangents
+from ._plain import plain_tangents as plain_tangents
 from ._repeated import Repeated as Repeated
 from ._start import initial_state as initial_state
 from ._sweep import dc as dc

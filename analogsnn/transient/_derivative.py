@@ -22,7 +22,7 @@ from ._points import node_waveforms, waveforms
 from ._replay import Steps, replay
 from ._rosenbrock import interpolate, interpolated_slope
 from ._start import start_in_graph, start_with_derivative
-from ._transport import without_wiring
+from ._transport import TANGENTS, without_wiring
 
 # Under jit the number of steps is not known: this many are provided for unless max_steps says otherwise, and a fixed
 # number of points in each.
@@ -61,6 +61,8 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     inputs = build_inputs(topology, circuit.numbers(), plan.tran.step, plan.stop)
     parts = equation(topology, extended(values), values)
     begin, end, dense = states_of(plan, run)
+    none = 0.0 * begin
+    dense = (*dense, *[none] * (len(TANGENTS.dense) - len(dense)))  # the tangents' interpolant may have more
     library = jnp if is_traced(run.states) else np
     # Reverse mode keeps the steps: of the rows, no more than these columns.
     steps = Steps(library.array(run.rows[:, 0]), library.array(run.rows[:, 1]), _segments(run), run.states[:-1])
@@ -68,7 +70,7 @@ def waveforms_with_derivatives(circuit: Circuit, plan: Plan, run: Run) -> Wavefo
     taken = replay(
         topology, plan.tableau, plan.kept, wiring, without_wiring(parts), inputs,
         start_with_derivative(circuit, plan.tran, plan.stop, run.x0), steps,
-        (begin, end, *dense, 0.0 * begin), run.count,
+        (begin, end, *dense, none), run.count,
     )  # fmt: skip
     seen = _seen(taken, run.points.step, run.points.theta, run.rows[run.points.step, 1])
     waves = _finish(circuit, plan, run, inputs, seen.x)

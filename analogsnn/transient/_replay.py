@@ -19,7 +19,7 @@ from ..circuit import Inputs, Segment, System, Topology, Wiring, segment
 from ..errors import InputError
 from ._plan import one_of_few
 from ._tableaus import Tableau
-from ._transport import forced, frames_of, moved, whole
+from ._transport import TANGENTS, forced, frames_of, moved, whole
 
 CHUNK = 4096  # steps in a call of the compiled program
 # What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stay near the processor. Of
@@ -140,12 +140,12 @@ def _piece(topology: Topology, tableau: Tableau, kept: tuple[int, ...]) -> Any:
         (line, _), (d_line, d_edge) = jax.jvp(entered, (inputs,), (d_inputs,))
         at = line, steps.y.T, steps.t, steps.h
         frames, taken, _ = frames_of(topology, tableau, parts, *at)
-        pushed = forced(topology, tableau, wiring, numbers, *at, taken, d_numbers, d_line)
+        pushed = forced(topology, wiring, numbers, *at, taken, d_numbers, d_line)
 
         def body(d_y: Any, given: Any) -> Any:
             frame, pushed, edge, real = given
-            d = moved(topology, tableau, numbers.mass, frame, pushed, d_y + edge)
-            vectors = jnp.stack([d.start, d.end, *(tableau.dense @ d.increments), d.tau])[:, chosen]
+            d = moved(topology, numbers.mass, frame, pushed, d_y + edge)
+            vectors = jnp.stack([d.start, d.end, *(TANGENTS.dense @ d.increments), d.tau])[:, chosen]
             return jnp.where(real, d.after, d_y), jnp.where(real, vectors, 0.0)
 
         d_y, d_values = jax.lax.scan(body, d_y, (frames, pushed, d_edge, valid))

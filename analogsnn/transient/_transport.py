@@ -7,9 +7,10 @@ Then, with J = ∂f/∂y,
 
     dη/dt = J δy + (∂f/∂p) δp - T df/dt = J η + (J T - T J) f - T ∂f/∂t + (∂f/∂p) δp
 
-so that η is the tangent of the same step applied to the field f + φ. This is exact for any T, with φ = J T u - T (J u +
-∂f/∂t) a function of time and state, where u is the interpolant's dy/dt. At every step T is chosen anew (`_ties`) such
-that η and φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
+exactly, for any T. Along a run this is a linear equation whose coefficients depend on time alone: J, ∂f/∂t and ∂f/∂p at
+the run's interpolant, and for f, in what is then φ = (J T - T J) u - T ∂f/∂t, the interpolant's dy/dt. A step of a
+Rosenbrock method integrates it, as exactly as the run itself. At every step T is chosen anew (`_ties`) such that η and
+φ stay small. The trajectory itself is untouched. The proof is in docs/gradients.md.
 """
 
 from __future__ import annotations
@@ -27,15 +28,22 @@ from ..circuit import Entries, Pattern, Segment, System, Topology, Wiring, rows_
 from ._elimination import factor
 from ._field import by_inputs, linearisation, stage_rate
 from ._lane_elimination import lane_factor
-from ._rosenbrock import Step, interpolated_slope, rosenbrock_step
-from ._tableaus import Tableau
+from ._rosenbrock import Step, interpolate, interpolated_slope, rosenbrock_step
+from ._tableaus import RODAS5P, Tableau
 
+# Tangents are integrated by this method, whichever one took the steps. With Rodas4 derivatives by sizes were 0.7 % off
+# along the steps of Rodas5P for 1e-6, and those by the temperature 6 % along its own for 1e-4, in place of 1.4 %.
+TANGENTS = RODAS5P
+# The nodes: the parts of a step at which it evaluates, the end among them, and which one each stage takes.
+NODES = np.unique([*TANGENTS.alpha, 1.0])
+OF_STAGE = np.searchsorted(NODES, TANGENTS.alpha)
+# The nodes that phases are chosen by: of two that lie close together one will do.
+TIED = np.flatnonzero(np.diff(NODES, append=2.0) > 0.05)
 # A state that moves slower than this (V/s) has no phase worth speaking of.
 STILL = 1e-2
-# How much more what φ adds to η counts than η itself. Measured at late spikes with 1e3 and 1e5: a pair is 5.4e-4
-# off with either, two synchronised cells 4.5e-3, a driven neuron 3.6e-4 and 1.0e-4, two that inhibit each other 2.5e-3
-# and 4.4e-3.
-TIE = 1e3
+# How much more the change of what φ adds to η counts than η itself, at most steps and at those that begin at a corner
+# of the inputs; and what φ adds without changing, as a share of that. Measured: docs/gradients.md.
+TIE, TIE_AT_CORNER, EVEN = 1e5, 3.0, 1e-3
 # A step begins at a corner when it lies no further behind it than this part of its length: what rounding leaves.
 AT_CORNER = 1e-6
 
@@ -59,31 +67,32 @@ class Transported(NamedTuple):
 
 class Frame(NamedTuple):
     """What steps do to tangents, `[step, …]`: everything that does not depend on them. Of matrices between states that
-    share an element the entries, those of `Topology.touching`."""
+    share an element the entries, those of `Topology.touching`; J is that of M dy/dt."""
 
     f: Any  # [state]: dy/dt at the start
     phases: Any  # [state, state]: the phases are this times δy, and a part that the parameters force
-    by_eta: Any  # [stage, entry]: what η at the start adds to a stage's rate, besides what it does to its state
-    by_tau: Any  # [stage, entry]: φ, of the phases
-    slopes: Any  # [stage, entry]: of M dy/dt at each stage
+    in_time: Any  # [entry]: h dJ/dt at the start, along the run
+    by_tau: Any  # [stage, entry]: φ, of the phases, with what its dφ/dt at the start adds to a stage
+    slopes: Any  # [stage, entry]: J at each stage
     inverse: Any  # [state, state]: of the step's matrix
     h: Any
     end: Any  # [state]: dy/dt at the end
 
 
 class Taken(NamedTuple):
-    """Steps as they were taken: what the derivatives by the parameters are worked out along.
+    """The run at the nodes of steps: what the derivatives by the parameters are worked out along.
 
-    `states [state, stage, step]` at `late [stage, step]` (s) after the start are those of the stages from the second
-    one on, and the end, `conductances [3 fet, stage, step]` those of the transistors there; `increments [state, stage,
-    step]` all U_i; `felt [state, stage, step]` and `tied [state, state, step]` make the phases of what pushes the
-    states, as `_ties` has it.
+    `along [state, node, step]` and `second [state, step]` are dy/dt, and its derivative at the start. Of the nodes
+    after the start, `late [node, step]` is when they come (s), `states [state, node, step]` where the run is then, and
+    `conductances [3 fet, node, step]` are those of the transistors there. `felt [state, node, step]` and `tied [state,
+    state, step]` make the phases of what pushes the states, as `_ties` has it.
     """
 
+    along: Any
+    second: Any
     late: Any
     states: Any
     conductances: Any
-    increments: Any
     felt: Any
     tied: Any
 
@@ -130,94 +139,85 @@ def frames_of(
     mass, inverse, pattern = parts.mass, parts.inverse_mass, parts.mass.pattern
     rise, slope, by_t, _ = _linear(topology, parts, line, t, y)
     jacobian = Entries(pattern, slope)
-    solve = lane_factor(topology, mass / (h * tableau.gamma) - jacobian)
     rate = stage_rate(topology, parts, line, t)
-    done = rosenbrock_step(tableau, y, h, mass, (rise, jacobian, by_t), rate, lambda _: solve)
-    late = np.append(tableau.alpha[1:], 1.0)[:, None] * h  # the stages after the first, and the end
-    states, increments = jnp.stack([*done.stages[1:], done.y1], axis=1), jnp.stack(done.increments, axis=1)
+    solve = lane_factor(topology, mass / (h * TANGENTS.gamma) - jacobian)
+    known = (lambda _: solve) if tableau is TANGENTS else partial(lane_factor, topology)
+    done = rosenbrock_step(tableau, y, h, mass, (rise, jacobian, by_t), rate, known)
+    late = NODES[1:, None] * h
+    inside = [interpolate(y, done.y1, done.dense, theta) for theta in NODES[1:-1]]
+    states = jnp.stack([*inside, done.y1], axis=1)
     rises, slopes, by_times, conductances = _at_stages(
         lambda line, t, y: _linear(topology, parts, line, t, y), (line,), t + late, states
     )
-    rises, slopes = (jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes)))
+    rises, slopes, by_times = (
+        jnp.concatenate([a[:, None], b], axis=1) for a, b in ((rise, rises), (slope, slopes), (by_t, by_times))
+    )
     velocity = _product(inverse, rises)
     # Behind a corner of the inputs velocities have jumped, and a state's derivative over its new velocity is its phase,
     # while that of the source may be anything: of a pulse's height it runs through the whole ramp.
-    weight = jnp.where(t - line.edge < AT_CORNER * h, 1.0, TIE)
-    felt, tied = _ties(pattern, inverse, velocity, slopes, h, _product(inverse, by_times), weight)
-    # M φ at each stage, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of state and time. Its dy/dt is a function of
-    # time, that of the interpolant: at a stage, f is off by J times the stage's own error, which is anything where a
-    # node is stiff.
-    slopes = slopes[:, :-1]
-    theta = [interpolated_slope(y, done.y1, done.dense, x) / h for x in (0.0, *tableau.alpha[1:])]
-    along = jnp.stack(theta, axis=1)
-    turn = _product(
-        inverse, _sparse(pattern, slopes, along) + jnp.concatenate([by_t[:, None], by_times[:, :-1]], axis=1)
+    weight = jnp.where(t - line.edge < AT_CORNER * h, TIE_AT_CORNER, TIE)
+    felt, tied = _ties(
+        pattern, inverse, velocity[:, TIED], slopes[:, TIED], h, _product(inverse, by_times[:, TIED[1:]]), weight
     )
+    # M φ at each node, of τ: J (τ y') - M (τ (J y' + ∂f/∂t)), a function of time, of which y' is that of the
+    # interpolant: f is off by J times the interpolant's error, which is anything where a node is stiff.
+    along = jnp.stack([interpolated_slope(y, done.y1, done.dense, theta) / h for theta in NODES], axis=1)
+    turn = _product(inverse, _sparse(pattern, slopes, along) + by_times)
     column, weight = pattern.column, mass.values[:, None]
     phi = slopes * along[column] - weight * turn[column]
-    # Its derivatives at the start by time and, along every increment, by the state, from those of ∂(M f)/∂y and
-    # ∂(M f)/∂t; along every increment, what η does to the first of them is the same with η in place of τ y'.
-
-    def bent(dy: Any, dt: Any) -> tuple[Any, Any]:
-        _, (_, slope, by_t, _) = jax.jvp(
-            lambda y, t: _linear(topology, parts, line, t, y), (y, t), (dy, jnp.broadcast_to(dt, t.shape))
-        )
-        return slope, by_t
-
-    by_increments, _ = jax.vmap(bent, in_axes=(1, None), out_axes=1)(increments, 0.0)
+    # dJ/dt and dφ/dt at the start, along the run.
     start, second = along[:, 0], turn[:, 0]
-    (in_time, _), (in_all, faster) = bent(jnp.zeros_like(y), 1.0), bent(start, 1.0)
-    third = inverse @ (_sparse(pattern, slope, second) + faster)
-    phi_by_t = in_time * start[column] + slope * second[column] - mass.values * third[column]
-    turned = _product(inverse, _sparse(pattern, in_all[:, None], increments))
-    phi_by_y = by_increments * start[column][:, None] - weight * turned[column]
-    lag = tableau.gammas[:, None] * h
-    by_eta = by_increments + lag * in_time[:, None]
-    by_tau = phi + lag * phi_by_t[:, None] + phi_by_y
+    _, (_, in_time, faster, _) = jax.jvp(
+        lambda y, t: _linear(topology, parts, line, t, y), (y, t), (start, jnp.ones_like(t))
+    )
+    third = inverse @ (_sparse(pattern, in_time, start) + _sparse(pattern, slope, second) + faster)
+    phi_in_time = in_time * start[column] + slope * second[column] - mass.values * third[column]
+    by_tau = phi[:, OF_STAGE] + TANGENTS.gammas[:, None] * h * phi_in_time[:, None]
     units = jnp.broadcast_to(np.eye(len(y))[:, :, None], (*np.shape(tied)[:2], len(h)))
     frame = Frame(
-        velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), by_eta.T, by_tau.T, slopes.T,
+        velocity[:, 0].T, (tied * velocity[:, 0]).transpose(2, 0, 1), (h * in_time).T, by_tau.T, slopes[:, OF_STAGE].T,
         jax.vmap(solve)(units).transpose(2, 1, 0), h, velocity[:, -1].T,
     )  # fmt: skip
-    return frame, Taken(late, states, conductances, increments, felt, tied), done
+    return frame, Taken(along, second, late, states, conductances, felt, tied), done
 
 
 def forced(
-    topology: Topology, tableau: Tableau, wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any,
+    topology: Topology, wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any,
     taken: Taken, d_numbers: System, d_line: Segment,
 ) -> Forced:  # fmt: skip
     """What changes of the numbers and of the inputs add to the tangents of steps; linear in them."""
     parts = lanes_of(topology, whole(numbers, wiring))
-    late, states, conductances, u, felt, tied = taken
+    along, second, late, states, conductances, felt, tied = taken
 
     def at_start(numbers: System, line: Segment) -> tuple[Any, Any, Any]:
         return _linear(topology, lanes_of(topology, whole(numbers, wiring)), line, t, y)[:3]
 
-    def at_stages(numbers: System) -> Any:
+    def at_nodes(numbers: System) -> Any:
         parts = lanes_of(topology, whole(numbers, wiring))
-        return _at_stages(
-            lambda line, t, y: stage_rate(topology, parts, line, t)(0.0, y), (line,), t + late[:-1], states[:, :-1]
-        )
+        return _at_stages(lambda line, t, y: stage_rate(topology, parts, line, t)(0.0, y), (line,), t + late, states)
 
     by_line = _at_stages(partial(by_inputs, topology, parts), (line, d_line), t + late, states, conductances)
-    tau = jnp.sum(tied * jnp.sum(felt * _product(parts.inverse_mass, by_line), axis=1), axis=1)
+    pushed = _product(parts.inverse_mass, _chosen(by_line, TIED[1:] - 1))
+    tau = jnp.sum(tied * jnp.sum(felt * pushed, axis=1), axis=1)
     _, (first, slope, by_t) = jax.jvp(at_start, (numbers, line), (d_numbers, d_line))
-    _, rest = jax.jvp(at_stages, (numbers,), (d_numbers,))
+    _, rest = jax.jvp(at_nodes, (numbers,), (d_numbers,))
+    # M is divided by where the states are, so that what a capacitor changes is pushed by dy/dt.
     mass = lanes_of(topology, whole(d_numbers, wiring)).mass
-    rates = jnp.concatenate([first[:, None], rest + by_line[:, :-1]], axis=1)
-    rates = rates + tableau.gammas[:, None] * h * by_t[:, None]
-    change = (slope - mass.values / (h * tableau.gamma))[:, None] * u[mass.pattern.column]
-    change = change + (mass.values / h)[:, None] * jnp.einsum("ij,njs->nis", tableau.c, u)[mass.pattern.column]
-    return Forced((rates + _product(_row_sums(mass.pattern), change)).transpose(2, 1, 0), tau.T)
+    pattern = mass.pattern
+    rates = jnp.concatenate([first[:, None], rest + by_line], axis=1) - _sparse(pattern, mass.values[:, None], along)
+    in_time = by_t + _sparse(pattern, slope, along[:, 0]) - _sparse(pattern, mass.values, second)
+    rates = _chosen(rates, OF_STAGE) + TANGENTS.gammas[:, None] * h * in_time[:, None]
+    return Forced(rates.transpose(2, 1, 0), tau.T)
 
 
-def moved(topology: Topology, tableau: Tableau, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
+def moved(topology: Topology, mass: Any, frame: Frame, given: Forced, d_y: Any) -> Moved:
     """The tangents of a step from δy at its start; linear in it and in what the parameters force."""
     pattern = Pattern(topology.touching)
     rows, columns = _row_sums(pattern), (np.arange(pattern.shape[1]) == pattern.column[:, None]).astype(float)
     tau = frame.phases @ d_y + given.tau
     eta = d_y - tau * frame.f
-    push = (frame.by_eta * (columns @ eta) + frame.by_tau * (columns @ tau)) @ rows.T + given.rates
+    drift = rows @ (frame.in_time * (columns @ eta))
+    push = (frame.by_tau * (columns @ tau)) @ rows.T + TANGENTS.gammas[:, None] * drift + given.rates
 
     def take(d_u: Any, row: Any) -> tuple[Any, Any]:
         i, a, c, push, slope = row
@@ -225,8 +225,9 @@ def moved(topology: Topology, tableau: Tableau, mass: Any, frame: Frame, given: 
         bent = rows @ (slope * (columns @ d_stage))
         return d_u.at[i].set(frame.inverse @ (push + bent + mass @ (c @ d_u / frame.h))), d_stage
 
-    steps = np.arange(tableau.stages), tableau.a, tableau.c, push, frame.slopes
-    d_u, d_stages = jax.lax.scan(take, jnp.zeros((tableau.stages, len(d_y))), steps)
+    stages = TANGENTS.stages
+    steps = np.arange(stages), TANGENTS.a, TANGENTS.c, push, frame.slopes
+    d_u, d_stages = jax.lax.scan(take, jnp.zeros((stages, len(d_y))), steps)
     end = d_stages[-1] + d_u[-1]
     return Moved(eta, end, d_u, tau, end + tau * frame.end)
 
@@ -238,7 +239,10 @@ def transported_step(
     """The step `(wiring, numbers, line, y, t, h) → Transported`; `numbers` is a `System` without its wiring."""
 
     def undisturbed(done: Step, y: Any) -> Transported:
-        return Transported(y, done.y1, done.dense, jnp.zeros_like(y), done.y1, done.error)
+        none = jnp.zeros_like(y)
+        # As many vectors as the tangents' interpolant has.
+        dense = (*done.dense, *[none] * (len(TANGENTS.dense) - len(done.dense)))
+        return Transported(y, done.y1, dense, none, done.y1, done.error)
 
     @jax.custom_jvp
     def step(wiring: Wiring, numbers: System, line: Segment, y: Any, t: Any, h: Any) -> Transported:
@@ -253,12 +257,12 @@ def transported_step(
         lane, d_lane = _as_lane(line), _as_lane(d_line)
         at = lane, y[:, None], jnp.reshape(t, 1), jnp.reshape(h, 1)
         frame, taken, done = frames_of(topology, tableau, whole(numbers, wiring), *at)
-        given = forced(topology, tableau, wiring, numbers, *at, taken, d_numbers, d_lane)
+        given = forced(topology, wiring, numbers, *at, taken, d_numbers, d_lane)
         frame, given = jax.tree.map(lambda a: a[0], (frame, given))
         done = jax.tree.map(lambda a: a[:, 0], done)
         # A step that begins later begins with what the state was before: nothing else of it moves.
-        d = moved(topology, tableau, numbers.mass, frame, given, d_y - frame.f * d_t)
-        dense = tuple(row @ d.increments for row in tableau.dense)
+        d = moved(topology, numbers.mass, frame, given, d_y - frame.f * d_t)
+        dense = tuple(row @ d.increments for row in TANGENTS.dense)
         after = d.after + (d_t + d_h) * frame.end
         return undisturbed(done, y), Transported(d.start, d.end, dense, d.tau, after, jnp.zeros_like(done.error))
 
@@ -269,37 +273,39 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
     """What makes the phase of each state, in s: the phases are tied @ (f δy + felt · pushed).
 
     They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h
-    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. So with r the `weight`
-    of the two,
+    |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. The method integrates
+    what stays the same throughout a step exactly, and what runs up within it to a few parts in a thousand: what counts
+    is how far apart v_ij is at the nodes, Δv_ij. So with w_ij² = Δv_ij² + ε v_ij², v_ij at its largest, ε = `EVEN`, and
+    r the `weight`,
 
-        Σ_i (δy_i - τ_i f_i)² + r Σ_ij v_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
+        Σ_i (δy_i - τ_i f_i)² + r Σ_ij w_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
 
     where v_i = h (∂f/∂t)_i/(1 + h |J_ii|) is how it follows the sources, and w_i the same of what their own derivatives
     do to its velocity: a state that follows an edge has the edge's phase, which is zero unless the edge itself moves.
 
     A neuron's states are tied to one another wherever one of them moves, and what a synapse does while it is driven to
-    the neuron that drives it; states that nothing connects have phases that know nothing of each other.
+    what drives it; states that nothing connects have phases that know nothing of each other.
 
-    **Arguments**: at the start, the stages and the end of the step, since what is at rest at its start may follow
-    something before its end (with the start, the middle and the end alone a driven neuron was twenty times worse): `f
-    [state, stage, step]`, velocities, and `slopes [entry, stage, step]`, of which `inverse` makes ∂f/∂y; without the
-    start, `by_t [state, stage, step]`, ∂f/∂t; `weight [step]`, r.
+    **Arguments**: at the start, some nodes within and the end of the step, since what is at rest at its start may
+    follow something before its end: `f [state, node, step]`, velocities, and `slopes [entry, node, step]`, of which
+    `inverse` makes ∂f/∂y; without the start, `by_t [state, node, step]`, ∂f/∂t; `weight [step]`, r.
 
-    **Returns** `felt [state, stage, step]`, of the derivative of f by the sources times theirs, and `tied [state,
+    **Returns** `felt [state, node, step]`, of the derivative of f by the sources times theirs, and `tied [state,
     state, step]`.
     """
     n = len(f)
 
-    def stronger(pull: Any, stage: Any) -> tuple[Any, Any]:
-        slope, f = stage
+    def wider(found: Any, node: Any) -> tuple[Any, Any]:
+        slope, f = node
         by_y = _product(inverse, _square(pattern, slope))
         follows = h / (1 + h * jnp.abs(by_y[np.arange(n), np.arange(n)]))
-        return jnp.maximum(pull, jnp.abs(by_y * f * follows[:, None])), follows
+        v = by_y * f * follows[:, None]
+        return (jnp.minimum(found[0], v), jnp.maximum(found[1], v)), follows
 
-    stages = jnp.moveaxis(slopes, 1, 0), jnp.moveaxis(f, 1, 0)
-    pull, follows = jax.lax.scan(stronger, jnp.zeros((n, n, len(h))), stages)
-    pull, follows = pull * (1 - np.eye(n))[:, :, None], jnp.moveaxis(follows[1:], 0, 1)
-    tie = weight * (pull**2 + pull.transpose(1, 0, 2) ** 2)
+    nodes, none = (jnp.moveaxis(slopes, 1, 0), jnp.moveaxis(f, 1, 0)), jnp.full((n, n, len(h)), jnp.inf)
+    (least, most), follows = jax.lax.scan(wider, (none, -none), nodes)
+    tie = weight * ((most - least) ** 2 + EVEN * jnp.maximum(most, -least) ** 2) * (1 - np.eye(n))[:, :, None]
+    tie, follows = tie + tie.transpose(1, 0, 2), jnp.moveaxis(follows[1:], 0, 1)
     driven = by_t * follows
     own = f[:, 0] ** 2 + STILL**2 + weight * jnp.sum(driven**2, axis=1)
     return weight * driven * follows, _inverse_of_tied(own, tie)
@@ -416,6 +422,11 @@ def _at_stages(function: Callable[..., Any], lines: tuple[Segment, ...], t: Any,
     found = function(*map(repeated, lines), t.reshape(-1), *(a.reshape(len(a), t.size) for a in arrays))
     # What is the same for all lanes has one.
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (len(a), t.size)).reshape(len(a), *t.shape), found)
+
+
+def _chosen(a: Any, nodes: np.ndarray) -> Any:
+    """`a [state, node, step]` at some nodes; slices, since an index would be a scatter in reverse mode."""
+    return jnp.stack([a[:, node] for node in nodes], axis=1)
 
 
 def _product(matrix: Any, x: Any) -> Any:

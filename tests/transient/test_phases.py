@@ -73,6 +73,15 @@ def test_a_node_that_follows_a_source_has_the_phase_of_its_edges():
     assert np.all(np.abs(still) < EXACT * 1e-6)
 
 
+def test_a_node_keeps_to_what_it_follows_and_not_to_what_follows_it_evenly():
+    # A synapse (1) behind a transistor (0) that a source opens within the step, and a neuron's input (2), which draws
+    # on it evenly and spikes with its neuron (3). Were both counted alike (EVEN = 1), it would have 0.6 of its phase.
+    f = [[1e-2 * FAST, FAST, FAST, 1e5 * FAST], [FAST, FAST, FAST, 5e4 * FAST]]
+    opened, links = np.array([FAST * RATE, 0.0, 0.0, 0.0]), ((1, 0), (2, 1), (2, 3))
+    found = phases(f, following(4, *links), [0.0, 0.0, 0.0, LATE * 1e5 * FAST], opened)
+    assert abs(found[1] / LATE) < 0.02
+
+
 def test_what_shares_nothing_knows_nothing_of_each_other():
     f = [[FAST, 0.3 * FAST, FAST, 0.1 * FAST], [FAST] * 4]
     found = phases(f, following(4, (1, 0), (3, 2)), [0.1, 0.02, 0.0, 0.0])

@@ -67,7 +67,7 @@ class Sensitivity:
 
 def sensitivity(
     circuit: Circuit,
-    measures: Sequence[str],
+    measures: str | Sequence[str],
     t_stop: float | None = None,
     *,
     paths: Sequence[str] | None = None,
@@ -81,7 +81,7 @@ def sensitivity(
     **Arguments**
 
     - `circuit`: with its deck's `.tran`, or `t_stop` (s).
-    - `measures`: texts such as `"spike_time(spk, 20)"`, `"rate(spk)"`, or names of the deck's `.meas`.
+    - `measures`: texts such as `"spike_time(spk, 20)"`, `"rate(spk)"`, or names of the deck's `.meas`; one or several.
     - `paths`: of the numbers to differentiate by; by default all (`parameter_paths`). A number that others follow from
       has the derivative of the measure through all of them.
     - `accuracy`, `rtol`, `timeout`: as in `transient`. `threshold`: of spikes, V; by default half the supply.
@@ -96,6 +96,7 @@ def sensitivity(
     found.measures["spike_time(spk, 5)"].relative["x1.cm"]  # 1.1: one per cent more of it, 1.1 per cent later
     ```
     """
+    measures = [measures] if isinstance(measures, str) else measures
     if not measures:
         raise InputError("no measure is asked for; give one such as spike_time(spk, 5).")
     quantities = _collected([lambda text=text: read_measure(text, circuit.netlist, threshold) for text in measures])

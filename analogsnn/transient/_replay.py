@@ -22,9 +22,9 @@ from ._tableaus import Tableau
 from ._transport import TANGENTS, forced, frames_of, moved, whole
 
 CHUNK = 4096  # steps in a call of the compiled program
-# What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stay near the processor. Of
-# the reference neuron, on one core, a gradient takes 5.0, 4.9 and 4.8 runs with 16, 32 and 64 steps side by side; on
-# two cores 32 were the fastest by the clock most of the time.
+# What a piece of steps needs while its derivatives are worked out, in numbers: 4 MB, which stay near the processor. On
+# one core gradients with 32 steps of the reference neuron side by side, half and twice as many differ by less than the
+# machine's speed does from minute to minute; on two cores 32 were the fastest by the clock most of the time.
 PIECE_SIZE = 2**19
 LONGEST_PIECE, SHORTEST_PIECE = 64, 16
 

@@ -181,6 +181,12 @@ def test_all_that_is_wrong_is_said_at_once(circuit):
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_one_measure_may_be_given_by_itself(circuit):
+    with pytest.raises(InputError) as caught:
+        sensitivity(circuit, "what")
+    assert len(str(caught.value).splitlines()) == 1  # it was read letter by letter
+
+
 def test_a_spike_that_grazes_is_refused(circuit):
     """A threshold a hair below the highest point: the value is there, its derivative is not."""
     waves = transient(circuit, 1e-7, save=["a"])

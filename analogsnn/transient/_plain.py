@@ -38,7 +38,9 @@ def plain_tangents(
 
     They are wrong through spikes (docs/gradients.md); derivatives that are right are those of `transient`.
 
-    **Arguments**: as of `transient`; `path`: the parameter's, in the circuit's parameters.
+    **Arguments**: as of `transient`; `path`: of the parameter, as in `Circuit.parameters`.
+
+    **Raises** as `transient` does, and `InputError` for a path that does not exist.
     """
     if isinstance(circuit, Netlist):
         circuit = Circuit.from_netlist(circuit)

@@ -201,7 +201,7 @@ def forced(
     tau = jnp.sum(tied * jnp.sum(felt * pushed, axis=1), axis=1)
     _, (first, slope, by_t) = jax.jvp(at_start, (numbers, line), (d_numbers, d_line))
     _, rest = jax.jvp(at_nodes, (numbers,), (d_numbers,))
-    # M is divided by where the states are, so that what a capacitor changes is pushed by dy/dt.
+    # Of M dy/dt = F: M dη/dt = … - δM dy/dt.
     mass = lanes_of(topology, whole(d_numbers, wiring)).mass
     pattern = mass.pattern
     rates = jnp.concatenate([first[:, None], rest + by_line], axis=1) - _sparse(pattern, mass.values[:, None], along)
@@ -274,8 +274,8 @@ def _ties(pattern: Pattern, inverse: Any, f: Any, slopes: Any, h: Any, by_t: Any
 
     They are the least squares of η and of what φ adds to it. State i follows state j by v_ij = h J_ij f_j/(1 + h
     |J_ii|) in a step, and takes from it a tangent of v_ij times the difference of their phases. The method integrates
-    what stays the same throughout a step exactly, and what runs up within it to a few parts in a thousand: what counts
-    is how far apart v_ij is at the nodes, Δv_ij. So with w_ij² = Δv_ij² + ε v_ij², v_ij at its largest, ε = `EVEN`, and
+    exactly what stays the same throughout a step, and not what runs up within it: what counts is how far apart v_ij is
+    at the nodes, Δv_ij. So with w_ij² = Δv_ij² + ε v_ij², v_ij at its largest, ε = `EVEN`, and
     r the `weight`,
 
         Σ_i (δy_i - τ_i f_i)² + r Σ_ij w_ij² (τ_i - τ_j)² + r Σ_i (v_i τ_i - w_i)²  is smallest,
